@@ -1,0 +1,1 @@
+"""What phototag remembers: rows, bytes and features. Knows no framework above it."""

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Pins every dependency with its hashes. Run it after changing pyproject.toml; it needs `uv`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+pin() { # pin OUT EXTRA...
+  local out=$1 extras=(); shift
+  for extra in "$@"; do extras+=(--extra "$extra"); done
+  uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+    --python-version 3.11 "${extras[@]}" pyproject.toml -o "requirements/$out"
+}
+pin web.txt
+pin run.txt worker training
+pin worker-gpu.txt worker-gpu training
+pin dev.txt worker training dev

@@ -1,0 +1,1 @@
+"""How a model comes to be: data sets, heads, evaluation and publishing."""

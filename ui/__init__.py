@@ -1,0 +1,1 @@
+"""What people touch: the web application, its routes and the command line. Never TensorFlow."""

@@ -1,0 +1,1 @@
+"""What phototag infers: intake, decoding, the network and the tagging pipeline."""
