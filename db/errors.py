@@ -56,6 +56,10 @@ class ArtifactError(PhototagError):
     """Raised when a model version's files fail a check: hash, shape, finiteness or canary photos."""
 
 
+class DeviceLostError(PhototagError):
+    """Raised when the network fails on every photo of a chunk: the device, not the photos, is at fault."""
+
+
 class DownloadError(PhototagError):
     """Raised when weights cannot be fetched or do not have the expected hash."""
 

@@ -1,0 +1,105 @@
+"""Writes finished chunks behind the network's back: features, previews, then one fenced transaction."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from db.blobs import Blobs
+from db.errors import DatabaseUnavailableError
+from db.features import record_shard, store_shard
+from db.items import Finished, finish_items
+from db.session import Database
+
+log = logging.getLogger(__name__)
+
+# Chunks that may wait to be written; more would only hide that the database is slow.
+WAITING_CHUNKS = 2
+
+
+@dataclass(frozen=True)
+class FinishedChunk:
+    """What one chunk came to.
+
+    Attributes:
+        results: one verdict an item.
+        space: address of the features.
+        photo_ids: photos whose features are new, in the order of `features`.
+        features: float16, (len(photo_ids), h, w, c).
+        previews: WebP bytes by SHA-256 and size in px.
+    """
+
+    results: Sequence[Finished]
+    space: str = ""
+    photo_ids: Sequence[int] = ()
+    features: np.ndarray | None = None
+    previews: Mapping[str, Mapping[int, bytes]] = field(default_factory=dict[str, Mapping[int, bytes]])
+
+
+class ChunkWriter:
+    """One thread that writes chunks in order.
+
+    A database that is away is retried for as long as the leases may hold; then the chunk is dropped
+    and its items come back by the sweep: late writes are fenced anyway.
+    """
+
+    def __init__(self, database: Database, blobs: Blobs, owner: str, *, retry_s: float) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._owner = owner
+        self._retry_s = retry_s
+        self._waiting: queue.Queue[tuple[FinishedChunk, Callable[[], None]] | None] = queue.Queue(WAITING_CHUNKS)
+        self._thread = threading.Thread(target=self._run, name="chunk-writer", daemon=True)
+        self._thread.start()
+
+    def put(self, chunk: FinishedChunk, done: Callable[[], None]) -> None:
+        """Hands over a chunk; `done` is called when it was written or given up."""
+        self._waiting.put((chunk, done))
+
+    def flush(self) -> None:
+        """Returns when all chunks handed over are written or given up."""
+        self._waiting.join()
+
+    def close(self) -> None:
+        """Writes what waits and ends the thread."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (entry := self._waiting.get()) is not None:
+            chunk, done = entry
+            try:
+                self._write(chunk)
+            except Exception:
+                # The thread must live on: the items' leases run out and the sweep brings them back.
+                log.exception("A chunk of %d items could not be written; its items will be retried.", len(chunk.results))
+            finally:
+                done()
+                self._waiting.task_done()
+        self._waiting.task_done()
+
+    def _write(self, chunk: FinishedChunk) -> None:
+        for sha256, sizes in chunk.previews.items():
+            for size, webp in sizes.items():
+                self._blobs.write_preview(sha256, size, webp)
+        shard = None
+        if chunk.features is not None and len(chunk.photo_ids) > 0:
+            shard = store_shard(self._blobs, chunk.space, chunk.features)
+        for attempt in self._retrying():
+            with attempt, self._database.transaction() as session:
+                finish_items(session, self._owner, chunk.results)
+                if shard is not None:
+                    record_shard(session, chunk.space, shard, chunk.photo_ids)
+
+    def _retrying(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(DatabaseUnavailableError),
+            wait=wait_random_exponential(multiplier=0.5, max=10),
+            stop=stop_after_delay(self._retry_s),
+            before_sleep=before_sleep_log(log, logging.WARNING),
+            reraise=True,
+        )
