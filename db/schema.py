@@ -166,6 +166,8 @@ class Photo(Base):
     __table_args__ = (
         CheckConstraint("shown_origin IN ('person', 'model')", name="shown_origin"),
         Index("ix_photos_shown_label_id_shown_score", "shown_label_id", "shown_score"),
+        # addresses carry the id and are cached by browsers: the id of a deleted photo is never given out again
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[PrimaryKey]
@@ -193,7 +195,8 @@ class Prediction(Base):
     """What a version says of a photo: one row per rank. Scores in [0, 1], rank 1 first."""
 
     __tablename__ = "predictions"
-    __table_args__ = (CheckConstraint("rank BETWEEN 1 AND 5", name="rank"),)
+    # without row ids the rows lie in the order of the key: half the size on disk, one look-up for a photo's top five
+    __table_args__ = (CheckConstraint("rank BETWEEN 1 AND 5", name="rank"), {"sqlite_with_rowid": False})
 
     photo_id: Mapped[Reference] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
     model_version_id: Mapped[Reference] = mapped_column(ForeignKey("model_versions.id"), primary_key=True)
@@ -233,8 +236,12 @@ class Batch(Base):
         UniqueConstraint("owner_id", "idem_key"),
         CheckConstraint(_one_of("state", BATCH_STATES), name="state"),
         Index("ix_batches_owner_id_created_at", "owner_id", "created_at"),
-        Index("ix_batches_open", "state", sqlite_where=text("state IN ('receiving', 'unpacking', 'running')"),
-              postgresql_where=text("state IN ('receiving', 'unpacking', 'running')")),
+        Index(
+            "ix_batches_open",
+            "state",
+            sqlite_where=text("state IN ('receiving', 'unpacking', 'running')"),
+            postgresql_where=text("state IN ('receiving', 'unpacking', 'running')"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(12), primary_key=True, comment="random, in the batch's address")
@@ -259,8 +266,12 @@ class Archive(Base):
     __table_args__ = (
         UniqueConstraint("batch_id", "number"),
         CheckConstraint("state IN ('ready', 'leased', 'unpacked', 'refused', 'cancelled')", name="state"),
-        Index("ix_archives_open", "state", sqlite_where=text("state IN ('ready', 'leased')"),
-              postgresql_where=text("state IN ('ready', 'leased')")),
+        Index(
+            "ix_archives_open",
+            "state",
+            sqlite_where=text("state IN ('ready', 'leased')"),
+            postgresql_where=text("state IN ('ready', 'leased')"),
+        ),
     )
 
     id: Mapped[PrimaryKey]
@@ -287,12 +298,26 @@ class Item(Base):
         CheckConstraint(_one_of("state", ITEM_STATES), name="state"),
         CheckConstraint("(state = 'leased') = (lease_owner IS NOT NULL)", name="lease"),
         # the claim reads only this, whatever the number of finished items
-        Index("ix_items_ready", "suspect", "priority", "position", "id",
-              sqlite_where=text("state = 'ready'"), postgresql_where=text("state = 'ready'")),
-        Index("ix_items_leased", "lease_until",
-              sqlite_where=text("state = 'leased'"), postgresql_where=text("state = 'leased'")),
-        Index("ix_items_batch_state", "batch_id", "state"),
+        Index(
+            "ix_items_ready",
+            "suspect",
+            "priority",
+            "position",
+            "id",
+            sqlite_where=text("state = 'ready'"),
+            postgresql_where=text("state = 'ready'"),
+        ),
+        Index(
+            "ix_items_leased",
+            "lease_until",
+            sqlite_where=text("state = 'leased'"),
+            postgresql_where=text("state = 'leased'"),
+        ),
+        # progress is counted from this index alone, without a look at the rows
+        Index("ix_items_batch_state", "batch_id", "state", "code", "finished_at"),
         Index("ix_items_photo_id", "photo_id"),
+        # the fence is (id, attempt, owner): the id of a deleted item must never come back
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[PrimaryKey]
@@ -301,7 +326,9 @@ class Item(Base):
     position: Mapped[int] = mapped_column(comment="order in the folder, archive or upload")
     path: Mapped[str] = mapped_column(String(1024), comment="as in the folder or archive; shown, harmless")
     source_path: Mapped[str | None] = mapped_column(Text, comment="absolute path, if read in place")
-    photo_id: Mapped[Reference | None] = mapped_column(ForeignKey("photos.id"), comment="null when refused before hashing")
+    photo_id: Mapped[Reference | None] = mapped_column(
+        ForeignKey("photos.id"), comment="null when refused before hashing"
+    )
     state: Mapped[str] = mapped_column(String(12))
     code: Mapped[str | None] = mapped_column(String(32))
     detail: Mapped[str | None] = mapped_column(String(200))

@@ -46,7 +46,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database cannot be reached, or waited too long for a lock.
         """
-        with _translated(), Session(self._write, expire_on_commit=False) as session, session.begin():
+        with translated(), Session(self._write, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
@@ -56,7 +56,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: the database cannot be reached.
         """
-        with _translated(), Session(self._read, expire_on_commit=False) as session:
+        with translated(), Session(self._read, expire_on_commit=False) as session:
             yield session
 
     def close(self) -> None:
@@ -81,7 +81,8 @@ def db_now(session: Session) -> ColumnElement[float]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Turns the driver's errors about a lost, full or locked database into ours."""
     try:
         yield
     except (OperationalError, InterfaceError) as error:
