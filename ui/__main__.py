@@ -1,0 +1,5 @@
+"""`python -m ui` is `phototag`."""
+
+from ui.cli import main
+
+main()
