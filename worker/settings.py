@@ -49,10 +49,10 @@ class WorkerSettings(BaseSettings):
         default=None, ge=1, le=256, description="Processes that decode photos; one less than the cores if unset."
     )
     lease_s: float = Field(
-        default=120.0, ge=10.0, description="Seconds after which another worker may take a photo of a silent worker."
+        default=120.0, ge=1.0, description="Seconds after which another worker may take a photo of a silent worker."
     )
     chunk_limit_s: float = Field(
-        default=90.0, ge=5.0, description="Seconds a chunk may take before its worker is ended; less than lease_s."
+        default=90.0, ge=0.5, description="Seconds a chunk may take before its worker is ended; less than lease_s."
     )
     limits: Limits = Field(
         default=Limits(),
