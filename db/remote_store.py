@@ -1,0 +1,59 @@
+"""Objects in S3, Google Cloud Storage or Azure, through obstore. Credentials come from the usual environment."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from obstore.store import from_url
+
+
+class RemoteStore:
+    """Keys below a URL's bucket or container and prefix. A put is all or nothing, and durable, by their contract."""
+
+    def __init__(self, url: str) -> None:
+        self._store = from_url(url)
+
+    def put_files(self, files: Sequence[tuple[Path, str]]) -> None:
+        """Uploads staged files and removes them; large ones in parts."""
+        for staged, key in files:
+            if self.size(key) is None:
+                self._store.put(key, staged)
+            staged.unlink()
+
+    def put(self, key: str, data: bytes, *, durable: bool) -> None:  # noqa: ARG002 - always durable
+        """Writes an object, all or nothing."""
+        self._store.put(key, data)
+
+    def get(self, key: str) -> bytes | None:
+        """The object's bytes; None if it is missing."""
+        try:
+            return bytes(self._store.get(key).bytes())
+        except FileNotFoundError:
+            return None
+
+    def open(self, key: str) -> BinaryIO | None:
+        """A temporary file with the object's bytes; it is gone once closed."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - handed to the caller, who closes it
+        try:
+            for part in self._store.get(key):
+                file.write(part)
+        except FileNotFoundError:
+            file.close()
+            return None
+        file.seek(0)
+        return cast("BinaryIO", file)
+
+    def size(self, key: str) -> int | None:
+        """The object's size in bytes; None if it is missing."""
+        try:
+            return self._store.head(key)["size"]
+        except FileNotFoundError:
+            return None
+
+    def delete(self, key: str) -> None:
+        """Removes the object, if it is there."""
+        try:
+            self._store.delete(key)
+        except FileNotFoundError:
+            return
