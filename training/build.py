@@ -1,0 +1,109 @@
+"""From features to an artifact: fit, calibrate, measure, write."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from training.dataset import FeatureSet
+from training.evaluate import measure
+from training.fit import choose_temperature, choose_threshold, fit_head, held_out_logits, log_loss
+from worker.artifact import write_artifact
+from worker.backbone import Backbone
+from worker.canary import canary_pixels, expected_scores
+from worker.card import BackboneCard, Card
+from worker.decoding import DECODE_VERSION
+from worker.heads import LinearHead, head_inputs, softmax
+
+PACKAGES = ("numpy", "scikit-learn", "keras", "pillow")
+
+HeadKind = Literal["gap", "flatten"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is tried; the best on held-out folds of the training photos is taken.
+
+    Attributes:
+        strengths: L2 penalties on standardised inputs, per photo.
+    """
+
+    heads: Sequence[HeadKind] = ("gap", "flatten")
+    strengths: Sequence[float] = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A head kind and a penalty, and how it did on held-out folds."""
+
+    head: HeadKind
+    strength: float
+    logits: Any  # (n, labels), each photo's from a head fitted without it
+    loss: float
+
+
+def build_version(
+    folder: Path, name: str, notice: str, backbone: Backbone, backbone_card: BackboneCard,
+    train: FeatureSet, validation: FeatureSet, recipe: Recipe, report: Callable[[str], None],
+) -> Card:
+    """Writes the artifact of a new version into `folder` and returns its card.
+
+    Temperature and threshold come from held-out folds of the training photos; `validation` is only measured.
+    """
+    choice = choose(train, recipe, report)
+    temperature = choose_temperature(choice.logits, train.targets)
+    scores = softmax(choice.logits, temperature)
+    right = scores.argmax(axis=1) == train.targets
+    threshold = choose_threshold(scores.max(axis=1), right)
+    averages = choice.head == "gap"
+    fitted = fit_head(head_inputs(train.features, averages=averages), train.targets, strength=choice.strength)
+    head = LinearHead(fitted.weights, fitted.bias, averages=averages)
+    card = Card(
+        name=name,
+        backbone=backbone_card,
+        decode_version=DECODE_VERSION,
+        head=choice.head,
+        labels=[[label] for label in train.labels],
+        temperature=temperature,
+        threshold=threshold,
+        notice=notice,
+        canary=expected_scores(softmax(head.logits(backbone.features(canary_pixels())), temperature)),
+        trained_from=_counts(train),
+        metrics={
+            "held_out_folds": measure(scores, train.targets, train.labels, threshold),
+            "validation": measure(
+                softmax(head.logits(validation.features), temperature), validation.targets, train.labels, threshold
+            ),
+        },
+        recipe={"head": choice.head, "l2": choice.strength, "standardised": True, "optimizer": "lbfgs"},
+        versions={package: version(package) for package in PACKAGES},
+    )
+    return write_artifact(folder, card, {"weights": fitted.weights, "bias": fitted.bias})
+
+
+def choose(train: FeatureSet, recipe: Recipe, report: Callable[[str], None]) -> Choice:
+    """The head and penalty with the smallest loss on held-out folds, after calibration."""
+    choices: list[Choice] = []
+    for head in recipe.heads:
+        inputs = head_inputs(train.features, averages=head == "gap")
+        for strength in recipe.strengths:
+            logits = held_out_logits(inputs, train.targets, strength=strength)
+            loss = log_loss(logits / choose_temperature(logits, train.targets), train.targets)
+            accuracy = float((logits.argmax(axis=1) == train.targets).mean())
+            report(f"{head}, L2 {strength:g}: loss {loss:.4f}, accuracy {accuracy:.3f} on held-out folds")
+            choices.append(Choice(head, strength, logits, loss))
+    return min(choices, key=lambda choice: choice.loss)
+
+
+def _counts(train: FeatureSet) -> dict[str, Any]:
+    photos = np.bincount(train.targets, minlength=len(train.labels))
+    return {
+        "class_folders": {label: int(count) for label, count in zip(train.labels, photos, strict=True)},
+        "photos": len(train.targets),
+        "refused": train.refused,
+    }
+
+
