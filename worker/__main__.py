@@ -19,6 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs a worker until it is asked to stop. Returns 0, or 1 with one line on standard error."""
     options = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # One line per message and turn says nothing a person needs; the pages show what goes on.
+    for name in ("celery.app.trace", "celery.worker.strategy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         data_settings = DataSettings(data_dir=options.data_dir) if options.data_dir else DataSettings()
         WorkerProcess(data_settings, WorkerSettings(), options.queues).run()

@@ -55,6 +55,7 @@ def make_app(redis_url: str) -> Celery:
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             "socket_timeout": 5,
