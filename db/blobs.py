@@ -94,6 +94,17 @@ class Blobs:
             raise _missing(sha256)
         return file
 
+    def local_path(self, sha256: str) -> Path | None:
+        """The file to read in place; None when an object store holds the bytes.
+
+        Raises:
+            BlobMissingError: it is not there.
+        """
+        if not isinstance(self._store, FolderStore):
+            return None
+        self.size(sha256)
+        return self._store.path(_blob_key(sha256))
+
     def has(self, sha256: str) -> bool:
         """Whether the bytes are there."""
         return self._store.size(_blob_key(sha256)) is not None
