@@ -1,8 +1,8 @@
 """Decoder processes: a photo that crashes, hangs or fills memory costs one process, never the worker.
 
-    submit() ──► queue ──► one thread a process ──► socket ──► worker.decoder_program
-                               │  waits, with a wall clock
-                               └─ replaces its process when it died or was killed
+submit() ──► queue ──► one thread a process ──► socket ──► worker.decoder_program
+                           │  waits, with a wall clock
+                           └─ replaces its process when it died or was killed
 """
 
 import contextlib
@@ -241,8 +241,8 @@ class _Helper:
     def _decode_once(self, source: Source) -> Decoded:
         self.start()
         connection, process = self._connection, self._process
-        assert connection is not None  # noqa: S101 - start() made both
-        assert process is not None  # noqa: S101
+        assert connection is not None  # start() made both
+        assert process is not None
         path = str(source.content.absolute()) if isinstance(source.content, Path) else ""
         body = b"" if isinstance(source.content, Path) else source.content
         until = time.monotonic() + self._limits.decoder_wall_s
@@ -266,7 +266,7 @@ def _start_program(theirs: socket.socket) -> subprocess.Popen[bytes]:
     environment = {key: os.environ[key] for key in _ENVIRONMENT_KEPT if key in os.environ} | _OWN_ENVIRONMENT
     # It finds this code wherever it was started from: its own working directory is "/".
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(os.path.abspath(p) for p in sys.path if p))  # noqa: PTH100
-    return subprocess.Popen(  # noqa: S603 - our own program
+    return subprocess.Popen(
         [sys.executable, "-s", "-P", "-m", "worker.decoder_program", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
         env=environment,

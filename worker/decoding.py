@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
+from pi_heif import register_heif_opener  # pyright: ignore[reportUnknownVariableType]
 from PIL import (
     AvifImagePlugin,
-    BmpImagePlugin,  # noqa: F401 - Image.open(formats=...) finds only plugins that are imported
-    GifImagePlugin,  # noqa: F401
+    BmpImagePlugin,
+    GifImagePlugin,
     Image,
     ImageCms,
-    JpegImagePlugin,  # noqa: F401
-    MpoImagePlugin,  # noqa: F401
-    PngImagePlugin,  # noqa: F401
-    TiffImagePlugin,  # noqa: F401
-    WebPImagePlugin,  # noqa: F401
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
 )
-from pi_heif import register_heif_opener
 
 from db.errors import Refusal
 from db.facts import PhotoFacts
@@ -41,6 +41,17 @@ WORKING_LONG_SIDE = 960
 WORKING_SHORT_SIDE = 2 * SIZE
 _SCALES = (8, 4, 2)
 
+# Image.open(formats=...) finds only plugins that are imported; Pillow has 40 more, which nobody needs to attack.
+PLUGINS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 _PILLOW_NAMES = {"HEIC": "HEIF"}
 _MAX_ICC_BYTES = 4 * 1024**2
 _WHITE = 255
@@ -150,7 +161,7 @@ def _to_8_bit(image: Image.Image, notes: list[str]) -> Image.Image:
 
 def _scaled_to_8_bit(values: np.ndarray) -> np.ndarray:
     """Grey values of 16 or 32 bits to uint8: 16 bits by 257, others by the range they use."""
-    if values.dtype.itemsize == 2:  # noqa: PLR2004 - bytes of 16 bits
+    if values.dtype.itemsize == 2:
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
     values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
     top = next((top for top in (1.0, 255.0, 65535.0) if values.max(initial=0) <= top), float(values.max(initial=1)))
@@ -165,7 +176,7 @@ def _to_srgb_on_white(image: Image.Image, profile: object, notes: list[str]) -> 
         solid.paste(image.convert(solid.mode), mask=image.getchannel("A"))
         image = solid
     if image.mode == "LAB":
-        return ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), _srgb(), outputMode="RGB") or image
+        return _lab_to_srgb().apply(image)
     if isinstance(profile, bytes) and profile:
         try:
             image = _apply_profile(image, profile)
@@ -193,7 +204,13 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 @lru_cache(maxsize=1)
 def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnknownArgumentType]
+
+
+@lru_cache(maxsize=1)
+def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))  # pyright: ignore[reportUnknownArgumentType]
+    return ImageCms.buildTransform(lab, _srgb(), "LAB", "RGB")
 
 
 def _preview(working: Image.Image, side: int) -> bytes:

@@ -13,7 +13,9 @@ class FrameClosedError(Exception):
     """Raised when the other end is gone, or closed in the middle of a frame."""
 
 
-def send_frame(connection: socket.socket, head: dict[str, Any], body: bytes | bytearray = b"", *, until: float | None = None) -> None:
+def send_frame(
+    connection: socket.socket, head: dict[str, Any], body: bytes | bytearray = b"", *, until: float | None = None
+) -> None:
     """Sends one frame.
 
     Args:

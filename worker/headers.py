@@ -86,14 +86,7 @@ def photo_format(head: bytes) -> str:
         return _riff_format(head)
     if head[4:8] == b"ftyp":
         return _ftyp_format(head)
-    for magic, kind in _UNSUPPORTED:
-        if head.startswith(magic):
-            raise Refusal("UNSUPPORTED", kind)
-    if head.startswith(_ARCHIVES):
-        raise Refusal("NOT_AN_IMAGE", "an archive inside")
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and _SVG.search(head[:HEAD_BYTES]):
-        raise Refusal("UNSUPPORTED", "an SVG drawing")
-    raise Refusal("NOT_AN_IMAGE")
+    raise _no_photo(head)
 
 
 def check_header(data: bytes, limits: Limits) -> str:
@@ -133,6 +126,15 @@ def too_big(limits: Limits) -> Refusal:
     return Refusal("TOO_BIG", f"more than {limits.max_photo_bytes / 1024**2:g} MiB")
 
 
+def _no_photo(head: bytes) -> Refusal:
+    kind = next((kind for magic, kind in _UNSUPPORTED if head.startswith(magic)), None)
+    if kind is None and head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") and _SVG.search(head[:HEAD_BYTES]):
+        kind = "an SVG drawing"
+    if kind is not None:
+        return Refusal("UNSUPPORTED", kind)
+    return Refusal("NOT_AN_IMAGE", "an archive inside" if head.startswith(_ARCHIVES) else "")
+
+
 def _riff_format(head: bytes) -> str:
     form = head[8:12]
     if form == b"WEBP":
@@ -159,9 +161,7 @@ def _ftyp_format(head: bytes) -> str:
 def _tiff_or_raw(head: bytes) -> str:
     """TIFF, unless its first directory is the thumbnail of a camera's RAW file (CR2, NEF, ARW, DNG, PEF, ...)."""
     tags = _tiff_tags(head)
-    thumbnail = (
-        tags.get(_NEW_SUBFILE_TYPE, 0) == _REDUCED_RESOLUTION or tags.get(_COMPRESSION, 1) in _RAW_COMPRESSIONS
-    )
+    thumbnail = tags.get(_NEW_SUBFILE_TYPE, 0) == _REDUCED_RESOLUTION or tags.get(_COMPRESSION, 1) in _RAW_COMPRESSIONS
     if head[8:10] == b"CR" or _DNG_VERSION in tags or (_SUB_IFDS in tags and thumbnail):
         raise Refusal("UNSUPPORTED", "a RAW photo; export it as JPEG")
     return "TIFF"
