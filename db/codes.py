@@ -28,6 +28,7 @@ REASONS: dict[str, str] = {
     "ARCHIVE_ENCRYPTED": "the archive is encrypted; unpack it with its password first",
     "TOO_MANY_ENTRIES": "the archive has more entries than the limit; split it",
     "NOT_AN_ARCHIVE": "the file is not a .zip or .tar archive",
+    "BATCH_EMPTY": "no photo and no archive was sent",
     # our side (failed: trying again may help)
     "WORKER_LOST": "the worker died three times on this photo alone",
     "MODEL_ERROR": "the network failed on this photo",

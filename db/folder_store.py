@@ -38,6 +38,10 @@ class FolderStore:
             for folder in sorted({target.parent, *made}):
                 _sync(folder)
 
+    def path(self, key: str) -> Path:
+        """Where the object lies, if it is there."""
+        return self._folder / key
+
     def get(self, key: str) -> bytes | None:
         """The object's bytes; None if it is missing."""
         try:

@@ -1,0 +1,340 @@
+"""What a person submits: made, filled, sealed, closed, cancelled, tried again.
+
+Locks are always taken in the order batch, archives, items, photos, so that PostgreSQL meets no deadlock.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CTE, ColumnElement, case, exists, func, insert, literal, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from db.codes import FAILED
+from db.errors import ConflictError, NotFoundError
+from db.schema import OPEN_BATCH_STATES, OPEN_ITEM_STATES, Archive, Batch, Item, Photo, User
+from db.session import utc_now
+from db.statements import count_changed, insert_missing, table_of
+
+# Nothing that is easily misread; the first is a letter, so that an id is never taken for a number or an option.
+ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
+ID_CHARACTERS = ID_LETTERS + "23456789"
+ID_LENGTH = 12
+
+MAX_NAME = 255
+MAX_PATH = 1024
+MAX_DETAIL = 200
+MAX_KEY = 64
+
+
+@dataclass(frozen=True, slots=True)
+class NewItem:
+    """A file that was found or received for a batch.
+
+    Attributes:
+        position: order in the folder, archive or upload; with `archive_number` unique in the batch.
+        refused: a code of `db.codes.REASONS` when it is refused before tagging; then `sha256` may be None.
+    """
+
+    position: int
+    path: str
+    sha256: str | None = None
+    size_bytes: int | None = None
+    source_path: str | None = None
+    archive_number: int = 0
+    refused: str | None = None
+    detail: str | None = None
+
+
+def new_batch_id() -> str:
+    """A random id for the batch's address (12 characters, 58 bits)."""
+    rest = (secrets.choice(ID_CHARACTERS) for _ in range(ID_LENGTH - 1))
+    return secrets.choice(ID_LETTERS) + "".join(rest)
+
+
+def create_batch(
+    session: Session,
+    owner_id: int,
+    name: str,
+    *,
+    priority: int,
+    state: str = "receiving",
+    idem_key: str | None = None,
+    source_key: str | None = None,
+) -> Batch:
+    """A new batch; with an `idem_key` that this owner has used before, the batch made then."""
+    if idem_key is not None and len(idem_key) > MAX_KEY:
+        idem_key = hashlib.sha256(idem_key.encode()).hexdigest()
+    batch_id = new_batch_id()
+    row = {
+        "id": batch_id,
+        "owner_id": owner_id,
+        "name": fit_text(name, MAX_NAME),
+        "state": state,
+        "priority": priority,
+        "idem_key": idem_key,
+        "source_key": source_key,
+        "created_at": utc_now(),
+    }
+    insert_missing(session, Batch, [row])
+    same = Batch.id == batch_id if idem_key is None else (Batch.owner_id == owner_id) & (Batch.idem_key == idem_key)
+    return session.scalars(select(Batch).where(same)).one()
+
+
+def find_resumable(session: Session, owner_id: int, source_key: str) -> Batch | None:
+    """The newest open batch of these sources, whose submission was interrupted."""
+    query = (
+        select(Batch)
+        .where(Batch.owner_id == owner_id, Batch.source_key == source_key, Batch.state.in_(OPEN_BATCH_STATES))
+        .order_by(Batch.created_at.desc())
+        .limit(1)
+    )
+    return session.scalars(query).one_or_none()
+
+
+def add_items(session: Session, batch_id: str, items: Sequence[NewItem]) -> None:
+    """Adds a group of files (a few hundred at a time). Those that the batch has already are left as they are.
+
+    Raises:
+        NotFoundError: there is no such batch.
+        ConflictError: the batch is closed, e.g. it was cancelled.
+    """
+    batch = lock_open_batch(session, batch_id)
+    photo_ids = _ensure_photos(session, items)
+    ordered = sorted(items, key=lambda item: (item.archive_number, item.position))
+    insert_missing(session, Item, [_item_row(batch, item, photo_ids) for item in ordered])
+
+
+def add_archive(
+    session: Session,
+    batch_id: str,
+    number: int,
+    path: str,
+    *,
+    source_path: str | None = None,
+    sha256: str | None = None,
+) -> None:
+    """Adds an archive that is to be unpacked. A repeat of a number is ignored.
+
+    Raises:
+        NotFoundError: there is no such batch.
+        ConflictError: the batch is closed.
+    """
+    lock_open_batch(session, batch_id)
+    row = {
+        "batch_id": batch_id,
+        "number": number,
+        "path": fit_text(path, MAX_PATH),
+        "source_path": source_path,
+        "sha256": sha256,
+        "state": "ready",
+        "created_at": utc_now(),
+    }
+    insert_missing(session, Archive, [row])
+
+
+def seal_batch(session: Session, batch_id: str) -> None:
+    """Says that all files are received. The batch goes on to unpacking, running, finished or refused (it is empty)."""
+    received = Batch.id == batch_id, Batch.state == "receiving"
+    count_changed(session, update(Batch).where(*received).values(state="unpacking"))
+    close_finished_batches(session, [batch_id])
+
+
+def close_finished_batches(session: Session, batch_ids: Collection[str] | None = None) -> int:
+    """Moves on every batch (of `batch_ids`) that has nothing left to unpack or to tag; returns how many were closed.
+
+    A batch that another transaction is changing is left for the next call.
+    """
+    unpacked = _pick(session, batch_ids, Batch.state == "unpacking", ~_has_open_archives())
+    _update_picked(session, unpacked, state="running")
+    done = _pick(session, batch_ids, Batch.state == "running", ~_has_open_items())
+    has_items = exists().where(Item.batch_id == Batch.id)
+    return _update_picked(
+        session,
+        done,
+        state=case((has_items, "finished"), else_="refused"),
+        code=case((has_items, None), else_=_why_empty()),
+        finished_at=utc_now(),
+    )
+
+
+def cancel_batch(session: Session, batch_id: str) -> int:
+    """Cancels a batch; once committed, no prediction of it is written. A closed batch stays as it is.
+
+    Returns:
+        How many items were still open.
+
+    Raises:
+        NotFoundError: there is no such batch.
+    """
+    now = utc_now()
+    is_open = Batch.id == batch_id, Batch.state.in_(OPEN_BATCH_STATES)
+    if not count_changed(session, update(Batch).where(*is_open).values(state="cancelled", finished_at=now)):
+        _require_batch(session, batch_id)
+        return 0
+    no_lease = {"state": "cancelled", "lease_owner": None, "lease_until": None}
+    open_archives = Archive.batch_id == batch_id, Archive.state.in_(("ready", "leased"))
+    count_changed(session, update(Archive).where(*open_archives).values(no_lease))
+    open_items = Item.batch_id == batch_id, Item.state.in_(OPEN_ITEM_STATES)
+    lock_items(session, *open_items)
+    return count_changed(session, update(Item).where(*open_items).values(no_lease | {"finished_at": now}))
+
+
+def retry_batch(session: Session, batch_id: str, owner_id: int) -> Batch:
+    """A new batch with the failed photos of a closed one. Refused ones would be refused again. Twice is once.
+
+    Raises:
+        NotFoundError: there is no such batch.
+        ConflictError: the batch is still open, or nothing of it failed.
+    """
+    batch = _require_batch(session, batch_id, lock=True)
+    if batch.state in OPEN_BATCH_STATES:
+        msg = f"The batch is still open; wait for it or cancel it, then retry. Received: {batch_id}, {batch.state}"
+        raise ConflictError(msg)
+    running = select(Batch).where(Batch.retry_of_id == batch_id, Batch.state.in_(OPEN_BATCH_STATES))
+    earlier = session.scalars(running).first()
+    if earlier is not None:
+        return earlier
+    new = create_batch(session, owner_id, batch.name, priority=batch.priority, state="running")
+    new.retry_of_id = batch_id
+    session.flush()
+    if _copy_failed_items(session, batch_id, new) == 0:
+        session.delete(new)
+        session.flush()
+        msg = f"No photo of this batch failed, so there is nothing to retry. Received: {batch_id}"
+        raise ConflictError(msg)
+    return new
+
+
+def get_batch(session: Session, batch_id: str, user: User) -> Batch:
+    """The batch, if this person may see it: an admin sees all, an owner their own.
+
+    Raises:
+        NotFoundError: there is none, or it is somebody else's.
+    """
+    batch = _require_batch(session, batch_id)
+    if user.role != "admin" and batch.owner_id != user.id:
+        raise _no_such_batch(batch_id)
+    return batch
+
+
+def list_batches(session: Session, user: User, limit: int, before: str | None = None) -> list[Batch]:
+    """The batches this person may see, newest first; `before`: those that follow this id in the list."""
+    query = select(Batch).order_by(Batch.created_at.desc(), Batch.id.desc()).limit(limit)
+    if user.role != "admin":
+        query = query.where(Batch.owner_id == user.id)
+    if before is not None:
+        last = get_batch(session, before, user)
+        query = query.where(tuple_(Batch.created_at, Batch.id) < tuple_(literal(last.created_at), literal(last.id)))
+    return list(session.scalars(query))
+
+
+def lock_open_batch(session: Session, batch_id: str) -> Batch:
+    """The batch, which stays open until this transaction ends.
+
+    Raises:
+        NotFoundError: there is no such batch.
+        ConflictError: it is closed.
+    """
+    batch = _require_batch(session, batch_id, lock=True)
+    if batch.state not in OPEN_BATCH_STATES:
+        msg = f"The batch is closed; submit further files as a new one. Received: {batch_id}, {batch.state}"
+        raise ConflictError(msg)
+    return batch
+
+
+def lock_items(session: Session, *conditions: ColumnElement[bool]) -> None:
+    """Locks rows in the order of their ids: two that change overlapping groups must not wait for each other."""
+    if session.get_bind().dialect.name != "sqlite":  # there, one writer has the whole database
+        session.execute(select(Item.id).where(*conditions).order_by(Item.id).with_for_update(key_share=True)).all()
+
+
+def fit_text(text: str, length: int) -> str:
+    """Text that both databases take: no zero characters, at most `length` characters."""
+    return text.replace("\0", "")[:length]
+
+
+def _item_row(batch: Batch, item: NewItem, photo_ids: dict[str, int]) -> dict[str, Any]:
+    state = "ready" if item.refused is None else "failed" if item.refused in FAILED else "refused"
+    return {
+        "batch_id": batch.id,
+        "archive_number": item.archive_number,
+        "position": item.position,
+        "path": fit_text(item.path, MAX_PATH),
+        "source_path": item.source_path,
+        "photo_id": photo_ids[item.sha256] if item.sha256 is not None else None,
+        "state": state,
+        "code": item.refused,
+        "detail": fit_text(item.detail, MAX_DETAIL) if item.detail else None,
+        "priority": batch.priority,
+        "finished_at": None if state == "ready" else utc_now(),
+    }
+
+
+def _ensure_photos(session: Session, items: Sequence[NewItem]) -> dict[str, int]:
+    sizes = {item.sha256: item.size_bytes or 0 for item in items if item.sha256 is not None}
+    now = utc_now()
+    rows = [{"sha256": sha256, "size_bytes": sizes[sha256], "created_at": now} for sha256 in sorted(sizes)]
+    insert_missing(session, Photo, rows)
+    query = select(Photo.sha256, Photo.id).where(Photo.sha256.in_(sizes))
+    return {row.sha256: row.id for row in session.execute(query)}
+
+
+def _pick(session: Session, batch_ids: Collection[str] | None, *conditions: ColumnElement[bool]) -> CTE:
+    """Ids of batches that meet the conditions. One that is locked (cancelled, filled) is not waited for."""
+    query = select(Batch.id).where(*conditions)
+    if batch_ids is not None:
+        query = query.where(Batch.id.in_(batch_ids))
+    if session.get_bind().dialect.name != "sqlite":
+        query = query.with_for_update(skip_locked=True, key_share=True)
+    return query.cte("picked")
+
+
+def _update_picked(session: Session, picked: CTE, **values: Any) -> int:
+    change = update(Batch).where(Batch.id.in_(select(picked.c.id))).values(**values).returning(Batch.id)
+    return len(session.scalars(change, execution_options={"synchronize_session": False}).all())
+
+
+def _has_open_archives() -> ColumnElement[bool]:
+    return exists().where(Archive.batch_id == Batch.id, Archive.state.in_(("ready", "leased")))
+
+
+def _has_open_items() -> ColumnElement[bool]:
+    return exists().where(Item.batch_id == Batch.id, Item.state.in_(OPEN_ITEM_STATES))
+
+
+def _why_empty() -> ColumnElement[str]:
+    """The first archive's code; ARCHIVE_EMPTY when all were read and held nothing."""
+    first_code = (
+        select(func.coalesce(Archive.code, "ARCHIVE_EMPTY"))
+        .where(Archive.batch_id == Batch.id)
+        .order_by(Archive.code.is_(None), Archive.number)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return func.coalesce(first_code, "BATCH_EMPTY")
+
+
+def _copy_failed_items(session: Session, batch_id: str, new: Batch) -> int:
+    kept = Item.archive_number, Item.position, Item.path, Item.source_path, Item.photo_id, Item.priority
+    failed = select(literal(new.id), literal("ready"), *kept).where(
+        Item.batch_id == batch_id, Item.state == "failed", Item.photo_id.is_not(None)
+    )
+    columns = ["batch_id", "state", *(column.key for column in kept)]
+    return count_changed(session, insert(table_of(Item)).from_select(columns, failed))
+
+
+def _require_batch(session: Session, batch_id: str, *, lock: bool = False) -> Batch:
+    query = select(Batch).where(Batch.id == batch_id).execution_options(populate_existing=True)
+    if lock:
+        query = query.with_for_update(key_share=True)
+    batch = session.scalars(query).one_or_none()
+    if batch is None:
+        raise _no_such_batch(batch_id)
+    return batch
+
+
+def _no_such_batch(batch_id: str) -> NotFoundError:
+    return NotFoundError(f"There is no batch of this id; `phototag batches list` shows them. Received: {batch_id!r}")
