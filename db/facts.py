@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PhotoFacts:
     """What is stored with a photo once it was decoded.
 
@@ -13,11 +13,13 @@ class PhotoFacts:
         width: px, after EXIF orientation.
         height: px.
         taken_at: the camera's local time, without zone.
-        notes: comma separated: FIRST_FRAME_ONLY, DEPTH_REDUCED, EXIF_IGNORED, ICC_IGNORED; may be empty.
+        notes: comma separated: FIRST_FRAME_ONLY, DEPTH_REDUCED, EXIF_IGNORED, ICC_IGNORED; None without any.
+        has_previews: previews of 320 and 1024 px were made.
     """
 
     format: str
     width: int
     height: int
     taken_at: dt.datetime | None = None
-    notes: str = ""
+    notes: str | None = None
+    has_previews: bool = True

@@ -291,7 +291,7 @@ def _death(returncode: int, limits: Limits) -> Exception:
 
 
 def _decoded(head: dict[str, Any], answer: bytearray) -> Decoded:
-    name, width, height, taken_at, notes = head["facts"]
+    name, width, height, taken_at, notes, has_previews = head["facts"]
     shape = tuple(head["shape"])
     at = int(np.prod(shape))
     pixels = np.frombuffer(answer, np.uint8, count=at).reshape(shape)  # (224, 224, 3)
@@ -300,7 +300,7 @@ def _decoded(head: dict[str, Any], answer: bytearray) -> Decoded:
         previews[side] = bytes(answer[at : at + length])
         at += length
     taken = datetime.fromisoformat(taken_at) if taken_at else None
-    return Decoded(pixels, PhotoFacts(name, width, height, taken, notes), previews)
+    return Decoded(pixels, PhotoFacts(name, width, height, taken, notes, has_previews), previews)
 
 
 def _result(key: K, future: Future[Decoded]) -> tuple[K, Decoded | Refusal]:

@@ -79,8 +79,9 @@ def _answer(
         send_frame(connection, {"code": "DECODER_LIMIT", "detail": "it needs more memory than allowed"})
         return
     facts = decoded.facts
+    taken_at = facts.taken_at.isoformat() if facts.taken_at else None
     head = {
-        "facts": [facts.format, facts.width, facts.height, facts.taken_at and facts.taken_at.isoformat(), facts.notes],
+        "facts": [facts.format, facts.width, facts.height, taken_at, facts.notes, facts.has_previews],
         "shape": decoded.pixels.shape,
         "previews": [[side, len(webp)] for side, webp in decoded.previews.items()],
     }

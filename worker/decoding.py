@@ -3,7 +3,7 @@
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -95,6 +95,7 @@ def decode(data: bytes, limits: Limits, *, size: int = SIZE, previews: Sequence[
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata and large pictures: both are dealt with here
             working, facts = _open_working(data, name, limits)
+            facts = replace(facts, has_previews=bool(previews))
             pixels = np.array(working.resize((size, size), Image.Resampling.BILINEAR))  # (size, size, 3)
             return Decoded(pixels, facts, {side: _preview(working, side) for side in previews})
     except Refusal:
@@ -134,7 +135,7 @@ def _open_working(data: bytes, name: str, limits: Limits) -> tuple[Image.Image, 
 
 def _facts(name: str, full: tuple[int, int], exif: ExifFacts, notes: Sequence[str]) -> PhotoFacts:
     width, height = reversed(full) if exif.orientation in SIDEWAYS else full
-    return PhotoFacts(name, width, height, exif.taken_at, ",".join(dict.fromkeys(notes)))
+    return PhotoFacts(name, width, height, exif.taken_at, ",".join(dict.fromkeys(notes)) or None)
 
 
 def _scale(size: tuple[int, int]) -> int:
