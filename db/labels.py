@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from db.errors import InvalidNameError
 from db.schema import Label
 from db.session import utc_now
-from db.upsert import insert_missing
+from db.statements import insert_missing
 
 MAX_NAME = 200
 # SQLite takes 32,766 parameters in a statement.
@@ -67,7 +67,7 @@ def _ensure_level(session: Session, paths: Iterable[Sequence[str]], ids: dict[st
     missing = {name_key(path[-1]): path for path in paths if name_key(path[-1]) not in ids}
     ids.update(_ids_of(session, missing))
     now = utc_now()
-    rows = [
+    new = [
         {
             "name": normalise_name(path[-1]),
             "name_key": key,
@@ -77,8 +77,8 @@ def _ensure_level(session: Session, paths: Iterable[Sequence[str]], ids: dict[st
         for key, path in sorted(missing.items())
         if key not in ids
     ]
-    insert_missing(session, Label, rows)
-    ids.update(_ids_of(session, [row["name_key"] for row in rows]))
+    insert_missing(session, Label, new)
+    ids.update(_ids_of(session, missing))
 
 
 def _ids_of(session: Session, keys: Collection[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from db.errors import ConflictError, NotFoundError
 from db.schema import ActiveVersion, ModelVersion, ModelVersionLabel
 from db.session import utc_now
-from db.upsert import insert_missing
+from db.statements import insert_missing
 
 
 def register_version(

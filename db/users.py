@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from db.errors import NotFoundError
 from db.schema import LoginLink, LoginSession, User
 from db.session import utc_now
-from db.upsert import insert_missing
+from db.statements import insert_missing
 
 LOCAL_ADMIN = "admin"
 # A session ends 12 h after its last use, and in any case 30 days after the login.
