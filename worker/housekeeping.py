@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from celery import Celery
 
+from db.archives import ready_archive_batches
 from db.errors import BrokerUnavailableError, DatabaseUnavailableError
-from db.items import has_ready_items, ready_archive_batches, sweep
+from db.items import has_ready_items, sweep
 from db.session import Database
 from db.workers import beat, forget
 from worker.queue import INTAKE, TAGGING, enqueue_tag, enqueue_unpack, queue_length

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-from db.items import has_ready_items, ready_archive_batches
+from db.archives import ready_archive_batches
+from db.items import has_ready_items
 from db.session import Database
 from worker.tagging import Tagger
 

@@ -33,6 +33,8 @@ from worker.tasks import register_tasks
 
 log = logging.getLogger(__name__)
 
+TINY_CHUNK = 32
+
 
 class WorkerProcess:
     """Everything one worker holds. `run` returns when the process was asked to stop."""
@@ -44,7 +46,8 @@ class WorkerProcess:
         self._database = Database(data_settings.resolved_database_url)
         require_current(self._database)
         self._blobs = open_blobs(data_settings)
-        self._identity = WorkerIdentity(_new_worker_id(), queues, _device(settings, queues))
+        device, self._chunk_size = _device(settings, queues)
+        self._identity = WorkerIdentity(_new_worker_id(), queues, device)
         self._active = ActiveClassifier(self._database, settings, data_settings.data_dir)
         self._pool = DecoderPool(settings.limits, _decoders(settings)) if TAGGING in queues else None
         self._tagger = self._make_tagger()
@@ -89,7 +92,7 @@ class WorkerProcess:
             return None
         return Tagger(
             self._database, self._blobs, self._settings, self._active, self._pool, self._identity.id,
-            chunk_size=_chunk_size(self._settings, self._identity.device), stopping=self._stopping,
+            chunk_size=self._chunk_size, stopping=self._stopping,
         )
 
     def _stopping(self) -> bool:
@@ -149,13 +152,10 @@ def _decoders(settings: WorkerSettings) -> int:
     return settings.decoders or max(1, (os.cpu_count() or 2) - 1)
 
 
-def _device(settings: WorkerSettings, queues: tuple[str, ...]) -> str:
+def _device(settings: WorkerSettings, queues: tuple[str, ...]) -> tuple[str, int]:
+    """The device's name, and the photos it is given at once."""
     if TAGGING not in queues or settings.backbone == "tiny":
-        return "CPU"
-    from worker.device import device_name  # noqa: PLC0415 - imports TensorFlow: only where a network runs
+        return "CPU", settings.chunk_size or TINY_CHUNK
+    from worker import device  # noqa: PLC0415 - imports TensorFlow: only where a network runs
 
-    return device_name()
-
-
-def _chunk_size(settings: WorkerSettings, device: str) -> int:
-    return settings.chunk_size or (64 if "GPU" in device else 16)
+    return device.device_name(), settings.chunk_size or device.default_chunk_size()

@@ -23,15 +23,14 @@ from db.features import read_features
 from db.items import (
     ClaimedItem,
     Finished,
-    PhotoFacts,
     Refused,
-    Tagged,
     already_tagged,
     claim_items,
     extend_leases,
     finish_known,
     release_items,
 )
+from db.predictions import PhotoFacts, Tagged
 from db.session import Database
 from worker.active import ActiveClassifier
 from worker.classifier import Classifier
@@ -141,12 +140,12 @@ class Tagger:
             chunk = self._next_chunk()
             if chunk:
                 self._tag_chunk(chunk)
-            elif not self._waiting:
-                if not claimed:
-                    self._writer.flush()
-                    return False
-            else:
+            elif self._waiting:
                 time.sleep(POLL_S)
+            elif not claimed:
+                if not self._held:
+                    return False
+                self._writer.flush()  # a suspect may be next, and it is handed out only to who holds nothing
         return True
 
     # -- claim -----------------------------------------------------------------------------------------------
