@@ -1,6 +1,5 @@
 """What a model version says of photos: its top five, and the label that pages show. A person's word stays."""
 
-import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,28 +7,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
+from db.facts import PhotoFacts
 from db.schema import ActiveVersion, ModelVersion, Photo, Prediction
 from db.statements import count_changed, insert_missing, table_of
 
 TOP = 5
-
-
-@dataclass(frozen=True, slots=True)
-class PhotoFacts:
-    """What decoding has shown.
-
-    Attributes:
-        taken_at: the camera's local time, without zone.
-        notes: of the decoder, comma separated.
-        has_previews: previews of 320 and 1024 px are in the blob store.
-    """
-
-    format: str
-    width: int
-    height: int
-    taken_at: dt.datetime | None = None
-    notes: str | None = None
-    has_previews: bool = True
 
 
 @dataclass(frozen=True, slots=True)
