@@ -89,7 +89,9 @@ class EmbeddedBroker:
                 return
             time.sleep(0.02)
         self.stop()
-        msg = f"The embedded broker did not start; {self._log} says why. Or set PHOTOTAG_REDIS_URL to a server of yours."
+        msg = (
+            f"The embedded broker did not start; {self._log} says why. Or set PHOTOTAG_REDIS_URL to a server of yours."
+        )
         raise BrokerUnavailableError(msg)
 
 

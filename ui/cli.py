@@ -3,7 +3,7 @@
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn, cast
 
 import click
@@ -54,7 +54,7 @@ class LazyCommands(click.Group):
 @click.group(cls=LazyCommands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, envvar="PHOTOTAG_DEBUG", help="Show the traceback of an error.")
 @click.version_option(package_name="phototag", prog_name="phototag")
-def phototag(debug: bool) -> None:  # noqa: FBT001 - click passes options by position or name as it likes
+def phototag(*, debug: bool) -> None:
     """Tags photos in batches with a neural network, on this machine.
 
     Start with `phototag up`, or with `phototag tag FOLDER --out results.csv`.
@@ -69,10 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs one command and returns its exit code. Errors become one line on standard error, without a traceback."""
+    """Runs one command and returns its exit code."""
+    debug = "--debug" in arguments[:1] or os.environ.get("PHOTOTAG_DEBUG", "") not in ("", "0")
+    return run_guarded(lambda: phototag.main(list(arguments), prog_name="phototag", standalone_mode=False), debug=debug)
+
+
+def run_guarded(command: Callable[[], object], *, debug: bool) -> int:
+    """Calls `command` and returns its exit code. Errors become one line on standard error, without a traceback."""
     try:
-        code = phototag.main(list(arguments), prog_name="phototag", standalone_mode=False)
-        return code if isinstance(code, int) else 0
+        code = command()
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -84,14 +89,11 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if _wants_traceback(arguments):
+        if debug:
             raise
         _say(f"Error: {_in_one_line(error)}")
         return EXIT_ERROR
-
-
-def _wants_traceback(arguments: Sequence[str]) -> bool:
-    return "--debug" in arguments[:1] or os.environ.get("PHOTOTAG_DEBUG", "") not in ("", "0")
+    return code if isinstance(code, int) else 0
 
 
 def _in_one_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ def batches() -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
 @json_option
 @data_dir_option
-def list_(limit: int, as_json: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
+def list_(*, limit: int, as_json: bool, data_dir: Path | None) -> None:
     """Lists batches, newest first."""
     with opened_database(read_settings(data_dir).data) as database:
         user = current_user(database)
@@ -46,10 +46,12 @@ def list_(limit: int, as_json: bool, data_dir: Path | None) -> None:  # noqa: FB
 
 @batches.command()
 @batch_argument
-@click.option("--all", "show_all", is_flag=True, help="List every photo that was refused or failed, not only the first 20.")
+@click.option(
+    "--all", "show_all", is_flag=True, help="List every photo that was refused or failed, not only the first 20."
+)
 @json_option
 @data_dir_option
-def show(batch_id: str, show_all: bool, as_json: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
+def show(*, batch_id: str, show_all: bool, as_json: bool, data_dir: Path | None) -> None:
     """Shows one batch: counts, and what was refused or failed."""
     with opened_database(read_settings(data_dir).data) as database:
         user = current_user(database)
@@ -74,7 +76,7 @@ def show(batch_id: str, show_all: bool, as_json: bool, data_dir: Path | None) ->
 @batch_argument
 @json_option
 @data_dir_option
-def retry(batch_id: str, as_json: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
+def retry(*, batch_id: str, as_json: bool, data_dir: Path | None) -> None:
     """Submits the photos of a batch that failed once more, as a new batch. Refused ones would be refused again."""
     settings = read_settings(data_dir)
     with opened_database(settings.data) as database:
@@ -94,7 +96,7 @@ def retry(batch_id: str, as_json: bool, data_dir: Path | None) -> None:  # noqa:
 @batch_argument
 @json_option
 @data_dir_option
-def cancel(batch_id: str, as_json: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
+def cancel(*, batch_id: str, as_json: bool, data_dir: Path | None) -> None:
     """Cancels what is still open of a batch. What is tagged stays."""
     with opened_database(read_settings(data_dir).data) as database:
         user = current_user(database)
@@ -125,7 +127,12 @@ def _lines(batch: Batch, progress: BatchProgress) -> Iterator[str]:
     elif progress.seconds_left is not None and batch.state in OPEN_BATCH_STATES:
         yield f"  left       {duration(progress.seconds_left)} at {progress.rate_per_s:.1f} photos/s"
     waiting = progress.ready + progress.leased
-    counts = ("waiting", waiting), ("tagged", progress.tagged), ("refused", progress.refused), ("failed", progress.failed)
+    counts = (
+        ("waiting", waiting),
+        ("tagged", progress.tagged),
+        ("refused", progress.refused),
+        ("failed", progress.failed),
+    )
     for name, count in (*counts, ("cancelled", progress.cancelled), ("left out", progress.skipped)):
         if count:
             yield f"  {name:<10} {count:,}"

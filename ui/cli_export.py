@@ -24,10 +24,12 @@ BATCHES_PER_PAGE = 200
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="Where to; - is standard output.",
 )
-@click.option("--batch", "batch_ids", multiple=True, metavar="BATCH", help="Only this batch; may be given several times.")
+@click.option(
+    "--batch", "batch_ids", multiple=True, metavar="BATCH", help="Only this batch; may be given several times."
+)
 @json_option
 @data_dir_option
-def export(form: Format, out: Path, batch_ids: tuple[str, ...], as_json: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
+def export(*, form: Format, out: Path, batch_ids: tuple[str, ...], as_json: bool, data_dir: Path | None) -> None:
     """Writes one row per photo: path, hash, size, five labels with scores, state and reason. All batches, oldest first."""
     to_stdout = str(out) == "-"
     if not to_stdout and not out.absolute().parent.is_dir():

@@ -23,7 +23,7 @@ def models() -> None:
 @models.command("list")
 @json_option
 @data_dir_option
-def list_(as_json: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
+def list_(*, as_json: bool, data_dir: Path | None) -> None:
     """Lists model versions, newest first; the one that tags is marked."""
     with opened_database(read_settings(data_dir).data) as database, database.reading() as session:
         active = active_version(session)
@@ -43,7 +43,7 @@ def list_(as_json: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
 @click.argument("name")
 @json_option
 @data_dir_option
-def show(name: str, as_json: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
+def show(*, name: str, as_json: bool, data_dir: Path | None) -> None:
     """Shows one model version: where it comes from, how good it is, and its labels."""
     with opened_database(read_settings(data_dir).data) as database, database.reading() as session:
         version = get_version(session, name)

@@ -62,7 +62,7 @@ def up(host: str | None, port: int | None, data_dir: Path | None) -> None:
 @port_option
 @click.option("--login-link", "link_only", is_flag=True, help="Print a link that logs in once, and end.")
 @data_dir_option
-def web(host: str | None, port: int | None, link_only: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
+def web(*, host: str | None, port: int | None, link_only: bool, data_dir: Path | None) -> None:
     """Runs only the pages, for a machine of its own; with --login-link prints a link for pages that run."""
     settings, ui = read_settings(data_dir), _ui_settings(host, port)
     directory = settings.data.data_dir
@@ -102,7 +102,9 @@ def worker(queues: str, data_dir: Path | None) -> None:
     settings = read_settings(data_dir)
     with opened_database(settings.data):
         redis_url = settings.worker.redis_url or redis_url_of(settings.data)
-    changes = {"PHOTOTAG_DATA_DIR": str(settings.data.data_dir)} | ({"PHOTOTAG_REDIS_URL": redis_url} if redis_url else {})
+    changes = {"PHOTOTAG_DATA_DIR": str(settings.data.data_dir)} | (
+        {"PHOTOTAG_REDIS_URL": redis_url} if redis_url else {}
+    )
     command = program("worker", "--queues", queues)
     # This process becomes the worker: the command line itself never loads TensorFlow.
     os.execve(command[0], command, program_environment(**changes))
@@ -111,7 +113,7 @@ def worker(queues: str, data_dir: Path | None) -> None:
 @click.command()
 @json_option
 @data_dir_option
-def migrate(as_json: bool, data_dir: Path | None) -> None:  # noqa: FBT001 - click
+def migrate(*, as_json: bool, data_dir: Path | None) -> None:
     """Brings the database's tables to this version. `up` and `tag` do so by themselves."""
     settings = read_settings(data_dir)
     if settings.data.database_url is None:

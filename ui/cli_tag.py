@@ -13,7 +13,16 @@ from db.blobs import open_blobs
 from db.migrate import upgrade
 from db.session import Database
 from ui.cli import EXIT_INTERRUPTED, EXIT_SOME_NOT_TAGGED
-from ui.cli_setup import Settings, current_user, data_dir_option, json_option, print_json, read_settings, say, stopping_cleanly
+from ui.cli_setup import (
+    Settings,
+    current_user,
+    data_dir_option,
+    json_option,
+    print_json,
+    read_settings,
+    say,
+    stopping_cleanly,
+)
 from ui.embedded import Services, make_data_dir, redis_url_of
 from ui.listing import examine
 from ui.nudge import Nudger
@@ -51,7 +60,9 @@ def results_path(_context: click.Context, _option: click.Parameter, value: Path 
 
 
 @click.command()
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, readable=False, path_type=Path))
+@click.argument(
+    "paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True, readable=False, path_type=Path)
+)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -64,7 +75,7 @@ def results_path(_context: click.Context, _option: click.Parameter, value: Path 
 @json_option
 @data_dir_option
 def tag(
-    paths: tuple[Path, ...], out: Path | None, copy: bool, no_wait: bool, as_json: bool, data_dir: Path | None
+    *, paths: tuple[Path, ...], out: Path | None, copy: bool, no_wait: bool, as_json: bool, data_dir: Path | None
 ) -> int:
     """Tags photos: files, folders (with their subfolders) and archives (.zip, .tar, .tar.gz, ...).
 

@@ -275,8 +275,9 @@ def run_shown(command: list[str], environment: dict[str, str]) -> None:
     Raises:
         PhototagError: it failed; it has said why.
     """
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), env=environment,
-                               start_new_session=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno(), env=environment, start_new_session=True
+    )
     try:
         code = process.wait()
     except KeyboardInterrupt:

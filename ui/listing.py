@@ -169,7 +169,9 @@ def _verdict(raw: str, source: Path) -> Found:
     except OSError as error:
         return Found(path, source, "NOT_READABLE", error.strerror or "")
     if head and archive_kind(head, source.name) is not None:
-        return Found(path, source, "UNSUPPORTED", "an archive inside a folder; name it on the command line to unpack it")
+        return Found(
+            path, source, "UNSUPPORTED", "an archive inside a folder; name it on the command line to unpack it"
+        )
     if head and not _looks_like_photo(head):
         return Found(path, source, "UNSUPPORTED")
     return Found(path, source)

@@ -102,7 +102,9 @@ def line_of(progress: BatchProgress) -> str:
     """`181 of 200 photos, 3 refused, 4.5 photos/s, 10 s left`."""
     more = "" if progress.state == "running" else " so far"
     parts = [f"{done_of(progress):,} of {progress.total:,}{more} done"]
-    parts += [f"{count:,} {word}" for word, count in (("refused", progress.refused), ("failed", progress.failed)) if count]
+    parts += [
+        f"{count:,} {word}" for word, count in (("refused", progress.refused), ("failed", progress.failed)) if count
+    ]
     if progress.rate_per_s:
         parts.append(f"{progress.rate_per_s:.1f} photos/s")
     if progress.state == "running" and progress.seconds_left is not None:

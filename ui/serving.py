@@ -139,5 +139,3 @@ def _why_not(ui: UiSettings, error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"Port {ui.port} is reserved on this machine. Choose one above 1023 with --port."
     return f"The pages cannot be served on {ui.host}: {error.strerror}. Give an address of this machine with --host."
-
-

@@ -84,9 +84,7 @@ class Submitter:
         batch_id: the batch; None until its first group is written.
     """
 
-    def __init__(
-        self, intake: Intake, owner: User, submission: Submission, on_group: Callable[[str], None]
-    ) -> None:
+    def __init__(self, intake: Intake, owner: User, submission: Submission, on_group: Callable[[str], None]) -> None:
         """Nothing happens yet.
 
         Args:

@@ -34,7 +34,6 @@ class Summary:
             self._count(item)
             yield item
 
-
     def add_archives(self, progress: BatchProgress) -> None:
         """Takes over the archives that were refused as a whole."""
         self.refused_archives = [

@@ -19,9 +19,7 @@ LOOK_EVERY_S = 0.4
 NO_WORKER_AFTER_S = 60.0
 
 
-def wait_for(
-    database: Database, batch_id: str, view: ProgressView, trouble: Callable[[], str | None]
-) -> BatchProgress:
+def wait_for(database: Database, batch_id: str, view: ProgressView, trouble: Callable[[], str | None]) -> BatchProgress:
     """Returns when nothing of the batch is open any more.
 
     Args:
