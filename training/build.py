@@ -36,6 +36,16 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Draft:
+    """A version that is about to be made: what it is called and what it stands on."""
+
+    name: str
+    notice: str
+    backbone: Backbone
+    backbone_card: BackboneCard
+
+
+@dataclass(frozen=True)
 class Choice:
     """A head kind and a penalty, and how it did on held-out folds."""
 
@@ -46,8 +56,12 @@ class Choice:
 
 
 def build_version(
-    folder: Path, name: str, notice: str, backbone: Backbone, backbone_card: BackboneCard,
-    train: FeatureSet, validation: FeatureSet, recipe: Recipe, report: Callable[[str], None],
+    folder: Path,
+    draft: Draft,
+    train: FeatureSet,
+    validation: FeatureSet,
+    recipe: Recipe,
+    report: Callable[[str], None],
 ) -> Card:
     """Writes the artifact of a new version into `folder` and returns its card.
 
@@ -62,15 +76,15 @@ def build_version(
     fitted = fit_head(head_inputs(train.features, averages=averages), train.targets, strength=choice.strength)
     head = LinearHead(fitted.weights, fitted.bias, averages=averages)
     card = Card(
-        name=name,
-        backbone=backbone_card,
+        name=draft.name,
+        backbone=draft.backbone_card,
         decode_version=DECODE_VERSION,
         head=choice.head,
         labels=[[label] for label in train.labels],
         temperature=temperature,
         threshold=threshold,
-        notice=notice,
-        canary=expected_scores(softmax(head.logits(backbone.features(canary_pixels())), temperature)),
+        notice=draft.notice,
+        canary=expected_scores(softmax(head.logits(draft.backbone.features(canary_pixels())), temperature)),
         trained_from=_counts(train),
         metrics={
             "held_out_folds": measure(scores, train.targets, train.labels, threshold),
@@ -105,5 +119,3 @@ def _counts(train: FeatureSet) -> dict[str, Any]:
         "photos": len(train.targets),
         "refused": train.refused,
     }
-
-

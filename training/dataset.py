@@ -63,10 +63,11 @@ def read_class_folders(folder: Path) -> ClassFolders:
     return ClassFolders(list(by_label), [path for files in by_label.values() for path in files], np.array(targets))
 
 
-def compute_features(
-    photos: ClassFolders, backbone: Backbone, progress: Callable[[int, int], None] = lambda *_: None
-) -> FeatureSet:
-    """Decodes as tagging does and runs the backbone; photos that cannot be decoded are left out."""
+def compute_features(photos: ClassFolders, backbone: Backbone, progress: Callable[[int, int], None]) -> FeatureSet:
+    """Decodes as tagging does and runs the backbone; photos that cannot be decoded are left out.
+
+    `progress` is told how many photos are done, and of how many.
+    """
     parts: list[npt.NDArray[np.float16]] = []
     kept: list[int] = []
     for start in range(0, len(photos.paths), CHUNK):

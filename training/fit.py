@@ -67,7 +67,7 @@ def held_out_logits(inputs: Floats, targets: Targets, *, strength: float) -> Flo
 def choose_temperature(logits: Floats, targets: Targets) -> float:
     """The temperature under which the true labels are likeliest (Guo et al. 2017), to 1 %."""
     candidates = np.exp(np.linspace(np.log(0.1), np.log(10.0), 461))
-    losses = [log_loss(logits / temperature, targets) for temperature in candidates]
+    losses = [log_loss(logits / float(temperature), targets) for temperature in candidates]
     return float(round(candidates[int(np.argmin(losses))], 4))
 
 

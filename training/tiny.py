@@ -6,7 +6,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from training.build import Recipe, build_version
+from training.build import Draft, Recipe, build_version
 from training.dataset import FeatureSet
 from worker.backbone import TinyBackbone
 from worker.card import BackboneCard
@@ -38,14 +38,17 @@ def generated_photos(count: int, *, seed: int) -> tuple[npt.NDArray[np.uint8], n
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for card.json and head.safetensors.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder for card.json and head.safetensors."
+)
 def main(out: Path) -> None:
     """Makes the tiny version."""
     backbone = TinyBackbone()
     sets = [_features(backbone, count, seed=seed) for seed, count in enumerate((TRAIN_A_LABEL, VALIDATION_A_LABEL))]
     backbone_card = BackboneCard(architecture="tiny", weights="none", weights_sha256=TINY_SHA256, layer=LAYER)
+    draft = Draft("tiny", NOTICE, backbone, backbone_card)
     recipe = Recipe(heads=("gap",), strengths=(1e-3, 3e-3, 1e-2))
-    card = build_version(out, "tiny", NOTICE, backbone, backbone_card, sets[0], sets[1], recipe, click.echo)
+    card = build_version(out, draft, sets[0], sets[1], recipe, click.echo)
     click.echo(f"{out}: {card.metrics['validation']}")
 
 

@@ -1,4 +1,5 @@
 """The device that networks run on: the only place that knows TensorFlow. `python -m worker.device` describes it."""
+# pyright: basic
 
 import json
 import math

@@ -43,7 +43,10 @@ class WorkerSettings(BaseSettings):
         description="Where the ImageNet weights are fetched from (a mirror of Keras' file; its hash stays pinned).",
     )
     chunk_size: int | None = Field(
-        default=None, ge=1, le=1024, description="Photos given to the network at once; 16 on CPU and 64 on GPU if unset."
+        default=None,
+        ge=1,
+        le=1024,
+        description="Photos given to the network at once; 16 on CPU and 64 on GPU if unset.",
     )
     decoders: int | None = Field(
         default=None, ge=1, le=256, description="Processes that decode photos; one less than the cores if unset."

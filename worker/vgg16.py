@@ -1,4 +1,5 @@
 """VGG16 up to block5_pool in Keras, preprocessing inside: uint8 RGB in, float16 features out."""
+# pyright: basic
 
 from collections.abc import Sequence
 
@@ -41,8 +42,8 @@ class Vgg16Backbone:
 def build_network(weights: Sequence[LayerWeights]) -> keras.Model:
     """The graph with `weights` in the order of `CONVOLUTIONS`."""
     pixels = keras.Input((SIZE, SIZE, 3), dtype="uint8")  # (n, 224, 224, 3) RGB
-    centred = ops.flip(ops.cast(pixels, "float32"), axis=-1) - MEAN_BGR
-    vgg16 = keras.applications.VGG16(weights=None, include_top=False, input_tensor=centred)
+    centred = ops.subtract(ops.flip(ops.cast(pixels, "float32"), axis=-1), MEAN_BGR)
+    vgg16 = keras.applications.VGG16(weights=None, include_top=False, input_tensor=centred)  # pyright: ignore[reportArgumentType]
     for name, layer in zip(CONVOLUTIONS, weights, strict=True):
         vgg16.get_layer(name).set_weights(layer)
     deep = ops.cast(vgg16.get_layer(LAYER).output, "float32")

@@ -99,7 +99,7 @@ def _read(path: Path, shapes: dict[str, Any]) -> list[LayerWeights]:
         with h5py.File(path, "r") as file:
             places = _places(file, shapes)
             weights = [_layer(file, places[name], name, shape, path) for name, shape in shapes.items()]
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:  # what h5py raises for missing and for damaged files
+    except (OSError, LookupError, RuntimeError, ValueError, TypeError) as error:  # what h5py raises for damaged files
         raise _unusable(path, str(error)) from error
     for name, layer in zip(shapes, weights, strict=True):
         if not all(np.isfinite(array).all() for array in layer):
@@ -130,7 +130,7 @@ def _layer(file: h5py.File, place: str, name: str, shape: tuple[int, ...], path:
 
 
 def _collect(group: h5py.Group, found: list[h5py.Dataset], path: Path, depth: int = 0) -> None:
-    for key in group:
+    for key in map(str, group):
         if not _is_inside(group, key) or depth > 4:
             raise _unusable(path, "it points outside itself")
         child = group[key]
@@ -144,10 +144,13 @@ def _collect(group: h5py.Group, found: list[h5py.Dataset], path: Path, depth: in
 
 def _is_inside(group: h5py.Group, place: str) -> bool:
     # every step must be a hard link: soft and external links can name anything on the machine
+    step: Any = group
     for part in place.split("/"):
-        if part not in group or not isinstance(group.get(part, getlink=True), h5py.HardLink):
+        if not isinstance(step, h5py.Group) or part not in step:
             return False
-        group = group[part]
+        if not isinstance(step.get(part, getlink=True), h5py.HardLink):
+            return False
+        step = step[part]
     return True
 
 
