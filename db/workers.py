@@ -1,9 +1,11 @@
 """Which worker processes are alive, by their heartbeats on the database's clock."""
 
-from sqlalchemy import delete, select
+from collections.abc import Collection
+
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from db.schema import Worker
+from db.schema import Archive, Item, Worker
 from db.session import db_now
 from db.statements import count_changed, insert_or_update
 
@@ -36,3 +38,23 @@ def live_workers(session: Session, within_s: float = 15) -> list[Worker]:
     """Workers whose last heartbeat is at most `within_s` seconds ago."""
     alive = Worker.heartbeat_at >= db_now(session) - within_s
     return list(session.scalars(select(Worker).where(alive).order_by(Worker.id)))
+
+
+def lease_owners(session: Session) -> set[str]:
+    """Ids of the workers that hold leases, alive or not."""
+    return {
+        owner
+        for row in (Item, Archive)
+        for owner in session.scalars(select(row.lease_owner).where(row.state == "leased").distinct())
+        if owner is not None
+    }
+
+
+def expire_leases_of(session: Session, owners: Collection[str]) -> int:
+    """Ends the leases of workers known to be dead, so that the next sweep need not wait; returns how many."""
+    return sum(
+        count_changed(
+            session, update(row).where(row.state == "leased", row.lease_owner.in_(owners)).values(lease_until=0.0)
+        )
+        for row in (Item, Archive)
+    )

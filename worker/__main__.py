@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # One line per message and turn says nothing a person needs; the pages show what goes on.
-    for name in ("celery.app.trace", "celery.worker.strategy"):
+    for name in ("celery.app.trace", "celery.worker.strategy", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         data_settings = DataSettings(data_dir=options.data_dir) if options.data_dir else DataSettings()

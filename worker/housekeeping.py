@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from celery import Celery
+from sqlalchemy.orm import Session
 
 from db.archives import ready_archive_batches
 from db.errors import BrokerUnavailableError, DatabaseUnavailableError
 from db.items import has_ready_items, sweep
 from db.session import Database
-from db.workers import beat, forget
+from db.workers import beat, expire_leases_of, forget, lease_owners
+from worker.identity import is_dead_neighbour
 from worker.queue import INTAKE, TAGGING, enqueue_tag, enqueue_unpack, queue_length
 
 log = logging.getLogger(__name__)
@@ -80,6 +82,7 @@ class Housekeeping:
         identity = self._identity
         with self._database.transaction() as session:
             beat(session, identity.id, ",".join(identity.queues), identity.device, note, version_id)
+            self._expire_dead_neighbours(session)
             report = sweep(session)
         if report.parked:
             log.error("%d photos were given up after their worker died three times on each alone.", report.parked)
@@ -89,6 +92,14 @@ class Housekeeping:
         """Takes this worker off the list of those alive."""
         with self._database.transaction() as session:
             forget(session, self._identity.id)
+
+    @staticmethod
+    def _expire_dead_neighbours(session: Session) -> None:
+        """A killed worker's photos need not wait for the lease when its successor can see that it is gone."""
+        dead = [owner for owner in lease_owners(session) if is_dead_neighbour(owner)]
+        if dead:
+            count = expire_leases_of(session, dead)
+            log.warning("%d leases of workers that ended without giving them back are free again.", count)
 
     def _end_without_parent(self) -> None:
         if self._parent_pid and os.getppid() != self._parent_pid:

@@ -6,8 +6,6 @@ hangs in the child: 0 of 3 predictions in 75 s); without one it only polls the d
 
 import logging
 import os
-import platform
-import secrets
 import signal
 import threading
 from collections.abc import Callable
@@ -23,9 +21,12 @@ from db.session import Database
 from db.settings import DataSettings
 from worker.active import ActiveClassifier
 from worker.decoder_pool import DecoderPool
+from worker.first_version import ensure_versions
 from worker.housekeeping import HEARTBEAT_S, POLL_S, Housekeeping, Periodic, WorkerIdentity
+from worker.identity import new_worker_id
 from worker.intake import unpack_archive
 from worker.polling import Polling
+from worker.progress import shown_progress
 from worker.queue import INTAKE, TAGGING, enqueue_tag, make_app
 from worker.settings import WorkerSettings
 from worker.tagging import Tagger
@@ -40,6 +41,7 @@ class WorkerProcess:
     """Everything one worker holds. `run` returns when the process was asked to stop."""
 
     def __init__(self, data_settings: DataSettings, settings: WorkerSettings, queues: tuple[str, ...]) -> None:
+        self._data_settings = data_settings
         self._settings = settings
         self._queues = queues
         self._asked_to_stop = threading.Event()
@@ -47,7 +49,7 @@ class WorkerProcess:
         require_current(self._database)
         self._blobs = open_blobs(data_settings)
         device, self._chunk_size = _device(settings, queues)
-        self._identity = WorkerIdentity(_new_worker_id(), queues, device)
+        self._identity = WorkerIdentity(new_worker_id(), queues, device)
         self._active = ActiveClassifier(self._database, settings, data_settings.data_dir)
         self._pool = DecoderPool(settings.limits, _decoders(settings)) if TAGGING in queues else None
         self._tagger = self._make_tagger()
@@ -63,6 +65,8 @@ class WorkerProcess:
             Periodic("polling", POLL_S, self._guarded(Polling(self._database, tagger=self._tagger, unpack=self._unpack))),
         ]
         if self._tagger is not None:
+            with shown_progress("ImageNet weights") as progress:
+                ensure_versions(self._database, self._settings, self._data_settings, progress)
             self._active.follow()  # load before the first message: the first photo does not wait for the network
         for thread in periodic:
             thread.start()
@@ -141,11 +145,6 @@ class WorkerProcess:
             self._pool.close()
         housekeeping.leave()
         self._database.close()
-
-
-def _new_worker_id() -> str:
-    """Never used twice, so that a worker started anew cannot finish what its predecessor claimed."""
-    return f"{platform.node()[:40]}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _decoders(settings: WorkerSettings) -> int:
