@@ -12,6 +12,12 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, case, exists, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from db.batch_view import BatchProgress as BatchProgress
+from db.batch_view import ItemView as ItemView
+from db.batch_view import batch_items as batch_items
+from db.batch_view import batch_progress as batch_progress
+from db.batch_view import iter_items as iter_items
+from db.batch_view import recent_tagged as recent_tagged
 from db.codes import FAILED
 from db.errors import ConflictError, NotFoundError
 from db.schema import OPEN_BATCH_STATES, OPEN_ITEM_STATES, Archive, Batch, Item, Photo, User
