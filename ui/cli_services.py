@@ -48,11 +48,10 @@ def up(host: str | None, port: int | None, data_dir: Path | None) -> None:
         try:
             with (
                 only_server(directory, "up", address),
-                Services(settings.data, settings.worker, command="up", say=say, address=address) as services,
+                Services(settings.data, settings.worker, command="up", say=say, address=address),
             ):
                 _greet(settings.data, ui, address)
-                worker = settings.worker.model_copy(update={"redis_url": services.redis_url})
-                serve(server, settings.data, worker, ui)
+                serve(server, settings.data, settings.worker, ui)
         except KeyboardInterrupt:
             say("Stopped. What is not tagged yet goes on with the next `phototag up`.")
 
@@ -81,7 +80,7 @@ def web(*, host: str | None, port: int | None, link_only: bool, data_dir: Path |
         try:
             with only_server(directory, "web", address):
                 say(f"The pages are at {address} ; `phototag web --login-link` prints a link that logs in.")
-                serve(server, settings.data, settings.worker.model_copy(update={"redis_url": redis_url}), ui)
+                serve(server, settings.data, settings.worker, ui)
         except KeyboardInterrupt:
             say("Stopped.")
 

@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ def read_settings(data_dir: Path | None) -> Settings:
 
 
 @contextmanager
-def opened_database(settings: DataSettings) -> Iterator[Database]:
+def opened_database(settings: DataSettings) -> Generator[Database]:
     """The database of a data directory that exists, with current tables.
 
     Raises:
@@ -91,7 +91,7 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def stopping_cleanly() -> Iterator[None]:
+def stopping_cleanly() -> Generator[None]:
     """SIGTERM and a closed terminal end the block like Ctrl-C does: with KeyboardInterrupt."""
     numbers = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]

@@ -1,7 +1,7 @@
 """`phototag tag`: submits files, folders and archives, waits for them and sums up."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +31,6 @@ from ui.results import Format
 from ui.submit import Intake, Submission, Submitter
 from ui.summary import Summary
 from ui.waiting import LOOK_EVERY_S, look_at, sum_up, wait_for
-from worker.queue import make_app
 
 FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl"}
 
@@ -109,7 +108,7 @@ def _tag(run: Run, *, as_json: bool) -> int:
         database = Database(settings.data.resolved_database_url)
         try:
             started_at = time.monotonic()
-            submit_all(run, database, view, services.redis_url)
+            submit_all(run, database, view, lambda: services.redis_url)
             wait_for(database, run.batch_id or "", view, services.trouble)
             summary = summed_up(run, database, seconds=time.monotonic() - started_at)
         finally:
@@ -118,13 +117,13 @@ def _tag(run: Run, *, as_json: bool) -> int:
     return 0 if summary.is_complete else EXIT_SOME_NOT_TAGGED
 
 
-def submit_all(run: Run, database: Database, view: ProgressView, redis_url: str | None) -> None:
+def submit_all(run: Run, database: Database, view: ProgressView, find_broker: Callable[[], str | None]) -> None:
     """Submits the run's files. Two commands for the same files do not list them at the same time."""
     settings, owner = run.settings, current_user(database)
     intake = Intake(database, open_blobs(settings.data), settings.data, settings.worker.limits)
     locks = settings.data.data_dir / "locks"
     locks.mkdir(exist_ok=True)
-    with FileLock(locks / f"submit-{run.submission.key(owner.id)[:16]}.lock"), _nudging(redis_url) as nudger:
+    with FileLock(locks / f"submit-{run.submission.key(owner.id)[:16]}.lock"), _nudging(find_broker) as nudger:
         submitter = Submitter(intake, owner, run.submission, _after_group(run, database, view, nudger))
         run.batch_id = submitter.find_unfinished()
         if run.batch_id is not None:
@@ -132,17 +131,16 @@ def submit_all(run: Run, database: Database, view: ProgressView, redis_url: str 
         run.batch_id = submitter.submit()
 
 
-def _after_group(run: Run, database: Database, view: ProgressView, nudger: Nudger | None) -> Callable[[str], None]:
+def _after_group(run: Run, database: Database, view: ProgressView, nudger: Nudger) -> Callable[[str], None]:
     has_archives = any(source.archive for source in run.submission.sources)
     shown_at = 0.0
 
     def after_group(batch_id: str) -> None:
         nonlocal shown_at
         run.batch_id = batch_id
-        if nudger is not None:
-            nudger.tag()
-            if has_archives:
-                nudger.unpack(batch_id)
+        nudger.tag()
+        if has_archives:
+            nudger.unpack(batch_id)
         if time.monotonic() - shown_at > LOOK_EVERY_S:  # counting 100,000 items takes as long as adding a group
             shown_at = time.monotonic()
             view.show(look_at(database, batch_id))
@@ -151,12 +149,9 @@ def _after_group(run: Run, database: Database, view: ProgressView, nudger: Nudge
 
 
 @contextmanager
-def _nudging(redis_url: str | None) -> Iterator[Nudger | None]:
+def _nudging(find_broker: Callable[[], str | None]) -> Generator[Nudger]:
     """Tells the workers of each group; without a broker they find it by themselves, a little later."""
-    if redis_url is None:
-        yield None
-        return
-    nudger = Nudger(make_app(redis_url))
+    nudger = Nudger(find_broker)
     nudger.start()
     try:
         yield nudger
@@ -188,7 +183,7 @@ def _submit_only(run: Run, *, as_json: bool) -> int:
     database = Database(settings.data.resolved_database_url)
     try:
         upgrade(database)
-        submit_all(run, database, LinesView(), redis_url)
+        submit_all(run, database, LinesView(), lambda: redis_url)
     finally:
         database.close()
     print_json({"batch": run.batch_id}) if as_json else click.echo(run.batch_id)

@@ -53,8 +53,7 @@ def demo() -> int:
             link = _tag_and_show(run, services, ui, address)
             if server is not None and sys.stdout.isatty():
                 click.echo(f"\nLook at them here (Ctrl-C stops everything):\n\n  {link}\n")
-                worker = settings.worker.model_copy(update={"redis_url": services.redis_url})
-                serve(server, settings.data, worker, ui)
+                serve(server, settings.data, settings.worker, ui)
             click.echo(f"\nThe page: {address} while `phototag up` runs, which prints a link that logs in.")
         except KeyboardInterrupt:
             say("Stopped. `phototag up` goes on.")
@@ -109,7 +108,7 @@ def _tag_and_show(run: Run, services: Services, ui: UiSettings, address: str | N
     try:
         started_at = time.monotonic()
         with progress_view() as view:
-            submit_all(run, database, view, services.redis_url)
+            submit_all(run, database, view, lambda: services.redis_url)
             wait_for(database, run.batch_id or "", view, services.trouble)
         show_summary(summed_up(run, database, seconds=time.monotonic() - started_at), None, as_json=False)
         with database.reading() as session:

@@ -16,7 +16,7 @@ from typing import Self
 
 from filelock import Timeout
 
-from db.errors import ConflictError, PhototagError
+from db.errors import PhototagError
 from db.migrate import upgrade
 from db.model_versions import active_version
 from db.session import Database
@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 TEND_EVERY_S = 0.25
 # A chunk of 16 photos takes about 4 s on 2 cores; the rest of the 10 s are for the broker and the pages.
 STOP_TIMEOUT_S = 7.0
+KILL_TIMEOUT_S = 1.0
 # Ended so often in a row soon after its start, a worker will not start without a person.
 FAILURES_UNTIL_TROUBLE = 3
 
@@ -89,6 +90,7 @@ class Services:
         self._database = Database(data_settings.resolved_database_url)
         self._broker: EmbeddedBroker | None = None
         self._children: list[Child] = []
+        self._refresh: Child | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name="services", daemon=True)
 
@@ -196,14 +198,17 @@ class Services:
         write_services(self._data_dir, services)
 
     def _ensure_first_version(self) -> None:
+        """Brings the first version; on later starts, replaces a built-in one that a new release brings anew."""
+        command = program("worker.first_version", "--data-dir", str(self._data_dir))
         with self._database.reading() as session:
-            if active_version(session) is not None:
-                return
-        run_shown(program("worker.first_version", "--data-dir", str(self._data_dir)), self._child_environment())
-        with self._database.reading() as session:
-            if active_version(session) is None:
-                msg = "No model version is active, although one should be now. Run `phototag doctor`."
-                raise ConflictError(msg)
+            is_first = active_version(session) is None
+        if is_first:
+            run_shown(command, self._child_environment())
+        else:  # nobody waits for it: workers follow the active version
+            self._refresh = Child(
+                "first-version", command, self._child_environment(), self._data_dir / "logs" / "first-version.log"
+            )
+            self._refresh.tend()
 
     def _make_children(self) -> list[Child]:
         logs, environment = self._data_dir / "logs", self._child_environment()
@@ -244,15 +249,17 @@ class Services:
 
     def _stop_children(self) -> None:
         deadline = time.monotonic() + STOP_TIMEOUT_S
+        started = [*self._children, *([self._refresh] if self._refresh is not None else [])]
         try:
-            for child in self._children:
+            for child in started:
                 child.ask_to_stop()
-            for child in self._children:
+            for child in started:
                 child.has_ended(deadline - time.monotonic())
         finally:  # a second Ctrl-C means now
-            for child in self._children:
+            for child in started:
                 child.kill()
-            self._children = []
+                child.has_ended(KILL_TIMEOUT_S)
+            self._children, self._refresh = [], None
 
 
 def make_data_dir(data_dir: Path) -> None:

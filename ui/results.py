@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TextIO
@@ -88,7 +88,7 @@ def write_results(path: Path, items: Iterable[ItemView], form: Format) -> int:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
+def replacing(path: Path) -> Generator[TextIO]:
     """A text file that takes the place of `path` when the block ends well, and vanishes when it does not."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

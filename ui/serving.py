@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,7 +25,7 @@ WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what a perso
 
 
 @contextmanager
-def listening(ui: UiSettings, data_dir: Path) -> Iterator[socket.socket]:
+def listening(ui: UiSettings, data_dir: Path) -> Generator[socket.socket]:
     """A socket on the wanted address, before anything else is started.
 
     Raises:
@@ -54,7 +54,7 @@ def address_of(server: socket.socket, ui: UiSettings) -> str:
 
 
 @contextmanager
-def only_server(data_dir: Path, command: str, address: str) -> Iterator[None]:
+def only_server(data_dir: Path, command: str, address: str) -> Generator[None]:
     """One server of pages per data directory; others find its address.
 
     Raises:
