@@ -1,0 +1,130 @@
+"""Who is asking: the session cookie, the user behind it, and the role that a route or a handler needs."""
+
+import functools
+import hashlib
+import inspect
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, ParamSpec, TypeVar, cast
+
+from fastapi import HTTPException, Request
+
+from db.schema import User
+from db.session import Database
+from db.users import end_session, user_of_session
+
+Role = Literal["owner", "reviewer", "admin"]
+RANKS: dict[str, int] = {"owner": 0, "reviewer": 1, "admin": 2}
+
+# Where the guard leaves the user for the routes and the handlers behind it.
+USER_KEY = "phototag.user"
+COOKIE = "phototag_session"
+# With __Host- a browser takes the cookie from https and from this very host only.
+SECURE_COOKIE = "__Host-phototag_session"
+# A page with 60 thumbnails asks 70 times in a second. A logout in another process counts after this long.
+REMEMBERED_S = 5.0
+MAX_REMEMBERED = 10_000
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Sessions:
+    """Finds the user of a session token; the answer is remembered for a few seconds."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: OrderedDict[str, tuple[User, float]] = OrderedDict()
+
+    def remembered(self, token: str) -> User | None:
+        """The user of `token` if it was asked for just now. Never waits."""
+        user, until = self._known.get(_digest(token), (None, 0.0))
+        return user if time.monotonic() < until else None
+
+    def user_of(self, token: str) -> User | None:
+        """The user of `token` from the database, None when the session is unknown or over. Waits for the database."""
+        with self._database.transaction() as session:
+            user = user_of_session(session, token)
+        if user is None:
+            self._known.pop(_digest(token), None)
+            return None
+        self._known[_digest(token)] = (user, time.monotonic() + REMEMBERED_S)
+        while len(self._known) > MAX_REMEMBERED:
+            self._known.popitem(last=False)
+        return user
+
+    def end(self, token: str) -> None:
+        """Ends the session everywhere: its row goes, so a copied cookie is void too."""
+        with self._database.transaction() as session:
+            end_session(session, token)
+        self._known.pop(_digest(token), None)
+
+
+class Needs:
+    """A FastAPI dependency: the caller, who must have at least this role. Tests find it on every route."""
+
+    def __init__(self, role: Role) -> None:
+        self.role = role
+
+    def __call__(self, request: Request) -> User:
+        """The caller.
+
+        Raises:
+            HTTPException: 401 nobody is logged in, 403 the role is not enough.
+        """
+        return allowed(request.scope.get(USER_KEY), self.role)
+
+
+def require(role: Role) -> Callable[[Callable[P, R]], Callable[P, Awaitable[Any]]]:
+    """Guards a Gradio handler: it runs for callers with at least `role` only. It must take a `gr.Request`.
+
+    Gradio's visibility settings hide a function from pages and docs but do not stop anyone from calling it.
+    """
+
+    def decorate(handler: Callable[P, R]) -> Callable[P, Awaitable[Any]]:
+        @functools.wraps(handler)
+        async def checked(*args: P.args, **kwargs: P.kwargs) -> Any:
+            allowed(user_of_event((*args, *kwargs.values())), role)
+            result = handler(*args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
+
+        cast("Any", checked).required_role = role
+        return checked
+
+    return decorate
+
+
+def user_of_event(arguments: tuple[object, ...]) -> User | None:
+    """The user whom the guard found for the HTTP request behind a Gradio event, from the handler's arguments."""
+    for argument in arguments:
+        request = getattr(argument, "request", None)
+        if isinstance(request, Request):
+            return request.scope.get(USER_KEY)
+    return None
+
+
+def allowed(user: User | None, role: Role) -> User:
+    """`user`, if there is one with at least `role`.
+
+    Raises:
+        HTTPException: 401 nobody is logged in, 403 the role is not enough.
+    """
+    if user is None:
+        raise HTTPException(401, "Please log in first.")
+    if RANKS[user.role] < RANKS[role]:
+        raise HTTPException(403, f"This needs the role {role}; yours is {user.role}.")
+    return user
+
+
+def token_of_cookies(cookies: str) -> str | None:
+    """The session token in a Cookie header. The https name goes first: it cannot have been set over http."""
+    found: dict[str, str] = {}
+    for part in cookies.split(";"):
+        name, _, value = part.strip().partition("=")
+        found.setdefault(name, value)
+    return found.get(SECURE_COOKIE) or found.get(COOKIE) or None
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,210 @@
+"""The ASGI guard in front of everything: host, origin, login, size of bodies, headers. Denied unless allowed.
+
+Gradio's own routes are narrowed further by `ui.gradio_guard`, to which this one hands over what is under a mount.
+"""
+
+import ipaddress
+import re
+import socket
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from db.errors import DatabaseUnavailableError
+from db.schema import User
+from ui.access import USER_KEY, Sessions, token_of_cookies
+from ui.answers import headers_of, refuse
+from ui.gradio_guard import GradioGuard
+from ui.page_headers import with_headers
+
+# Reachable without a login: how to get in, whether we are alive, and our own scripts and styles (no data in them).
+PUBLIC = re.compile(r"/(login|health|favicon\.ico|manifest\.json|robots\.txt|web/[a-z0-9]+/[a-z0-9_-]+\.(js|css|svg))$")
+READING = ("GET", "HEAD", "OPTIONS")
+# A tab keeps a handful of connections; this stops a script that hoards them.
+MAX_CONNECTIONS = 120
+DEFAULT_BODY_CAP = 1024**2
+
+
+class HostRule:
+    """Which Host headers are answered. A web page elsewhere can point its own name at our address (DNS rebinding)."""
+
+    def __init__(self, bound_to: str, allowed: Sequence[str]) -> None:
+        self._names = {"localhost", *(name.lower() for name in allowed)}
+        self._any_address = not _is_loopback(bound_to)
+        if self._any_address:
+            self._names.add(socket.gethostname().lower())
+
+    def accepts(self, host_header: str) -> bool:
+        """Whether a request for this Host may be answered; the port does not matter."""
+        name = re.sub(r":\d{1,5}$", "", host_header.strip()).lower().removeprefix("[").removesuffix("]")
+        if name in self._names:
+            return True
+        try:
+            address = ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        # Rebinding needs a name, so a bare address is safe where we serve more than this machine.
+        return self._any_address or address.is_loopback
+
+
+class Guard:
+    """Wraps the whole application.
+
+    Args:
+        app: the FastAPI application with Gradio mounted.
+        sessions: finds the user of a cookie.
+        hosts: which Host headers are answered.
+        mounts: the guards of the mounted Gradio apps by path, e.g. "/app".
+        body_caps: path patterns with the bytes a request body may have; the first that matches counts.
+        page_head: HTML put into the head of every mounted page.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        sessions: Sessions,
+        hosts: HostRule,
+        mounts: Mapping[str, GradioGuard],
+        body_caps: Sequence[tuple[str, int]] = (),
+        page_head: str = "",
+    ) -> None:
+        self._app = app
+        self._sessions = sessions
+        self._hosts = hosts
+        self._mounts = mounts
+        self._body_caps = [(re.compile(pattern), cap) for pattern, cap in body_caps]
+        self._page_head = page_head.encode()
+        self._connections: Counter[object] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers or refuses one request."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        mount = next((path for path in self._mounts if _under(scope["path"], path)), None)
+        send = with_headers(scope, send, page_head=self._page_head if mount else b"")
+        headers = headers_of(scope)
+        if not self._hosts.accepts(headers.get("host", "")):
+            await refuse(send, 400, "BAD_HOST", "This address is not served here. Set PHOTOTAG_ALLOWED_HOSTS to allow it.")
+        elif scope["method"] not in READING and not _same_origin(headers):
+            await refuse(send, 403, "CROSS_SITE", "A page of another site sent this request; it was not carried out.")
+        else:
+            await self._identify(scope, receive, send, headers, mount)
+
+    async def _identify(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str], mount: str | None
+    ) -> None:
+        try:
+            user = await self._user(headers)
+        except DatabaseUnavailableError as error:
+            await refuse(send, 503, "DATABASE_AWAY", str(error).split(" Received:", maxsplit=1)[0], retry_after_s=2)
+            return
+        scope[USER_KEY] = user
+        static = mount is not None and scope["method"] in READING and GradioGuard.is_static(scope["path"][len(mount) :])
+        if user is None and not static and not PUBLIC.match(scope["path"]):
+            await _ask_to_log_in(scope, send, headers)
+            return
+        key = user.id if user else (scope.get("client") or ("?",))[0]
+        if self._connections[key] >= MAX_CONNECTIONS:
+            await refuse(send, 429, "TOO_MANY_CONNECTIONS", "Too many requests at once. Close some tabs.", retry_after_s=2)
+            return
+        self._connections[key] += 1
+        try:
+            if mount is not None:
+                await self._mounts[mount](scope, receive, send, headers)
+            else:
+                await self._own_route(scope, receive, send, headers)
+        finally:
+            self._connections[key] -= 1
+            if not self._connections[key]:
+                del self._connections[key]
+
+    async def _user(self, headers: Mapping[str, str]) -> User | None:
+        token = token_of_cookies(headers.get("cookie", ""))
+        if token is None:
+            return None
+        return self._sessions.remembered(token) or await run_in_threadpool(self._sessions.user_of, token)
+
+    async def _own_route(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
+        cap = next((cap for pattern, cap in self._body_caps if pattern.match(scope["path"])), DEFAULT_BODY_CAP)
+        limited = LimitedBody(receive, send, cap)
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > cap:
+            await limited.answer_too_large()
+            return
+        try:
+            await self._app(scope, limited.receive, limited.send)
+        except Exception:
+            if not limited.exceeded:
+                raise
+        if limited.exceeded:
+            await limited.answer_too_large()
+
+
+class LimitedBody:
+    """Counts a request's body while it streams and stops at the cap, whatever Content-Length says."""
+
+    def __init__(self, receive: Receive, send: Send, cap: int) -> None:
+        self._receive = receive
+        self._send = send
+        self._cap = cap
+        self._received = 0
+        self._answering = False
+        self.exceeded = False
+
+    async def receive(self) -> Message:
+        """The next part of the body; looks like a lost connection once the cap is passed."""
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > self._cap:
+            self.exceeded = True
+            return {"type": "http.disconnect"}
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Passes the answer on, unless the answer will be that the body was too large."""
+        if not self.exceeded or self._answering:
+            self._answering = True
+            await self._send(message)
+
+    async def answer_too_large(self) -> None:
+        """413, unless an answer has begun already."""
+        if not self._answering:
+            message = f"The request is larger than the limit of {self._cap:,} bytes."
+            await refuse(self._send, 413, "TOO_LARGE", message, close=True)
+
+
+def _same_origin(headers: Mapping[str, str]) -> bool:
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None and site not in ("same-origin", "none"):
+        return False
+    # Programs send neither header; they hold no cookie by accident, which is what this is about.
+    return origin is None or re.sub(r"^https?://", "", origin) == headers.get("host")
+
+
+async def _ask_to_log_in(scope: Scope, send: Send, headers: Mapping[str, str]) -> None:
+    if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
+        await send(
+            {"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login"), (b"content-length", b"0")]}
+        )
+        await send({"type": "http.response.body", "body": b""})
+        return
+    message = "Please log in: open the link that `phototag up` or `phototag web --login-link` prints."
+    await refuse(send, 401, "LOGIN_REQUIRED", message)
+
+
+def _under(path: str, mount: str) -> bool:
+    return path == mount or path.startswith(mount + "/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,82 @@
+"""What all pages share: the navigation, the head with our scripts and styles, and plain pages without Gradio."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+
+# The one navigation: (name, address). Every page shows it; the server marks none, the page finds itself.
+NAVIGATION = (("Tag", "/app/"), ("Batches", "/app/batches"))
+
+_FOLDERS = (Path(__file__).parent, Path(__file__).parents[1] / "static")
+_KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+STYLES = ("base.css", "tag.css", "batch.css")
+# Loaded while the first one is still being read, instead of one after the other.
+MODULES = ("boot.js", "dom.js", "api.js", "status.js")
+
+
+@cache
+def web_files() -> dict[str, tuple[str, bytes]]:
+    """Every script, style and picture of ours: media type and bytes by name."""
+    return {
+        path.name: (_KINDS[path.suffix], path.read_bytes())
+        for folder in _FOLDERS
+        for path in sorted(folder.iterdir())
+        if path.suffix in _KINDS
+    }
+
+
+@cache
+def web_root() -> str:
+    """Their address. It changes with their content, so browsers keep them for ever and never mix versions."""
+    digest = hashlib.sha256()
+    for name, (_, content) in sorted(web_files().items()):
+        digest.update(name.encode() + b"\0" + content)
+    return f"/web/{digest.hexdigest()[:12]}"
+
+
+@cache
+def page_head() -> str:
+    """HTML for the head of every Gradio page. The server puts it in: Gradio's `head=` comes 300 ms later."""
+    root = web_root()
+    navigation = escape(json.dumps([{"name": name, "href": href} for name, href in NAVIGATION]))
+    return "".join(
+        [
+            f'<meta name="phototag-navigation" content="{navigation}">',
+            '<meta name="color-scheme" content="light dark">',
+            f'<link rel="icon" href="{root}/icon.svg" type="image/svg+xml">',
+            *(f'<link rel="stylesheet" href="{root}/{name}">' for name in STYLES),
+            *(f'<link rel="modulepreload" href="{root}/{name}">' for name in MODULES),
+            f'<script type="module" src="{root}/boot.js"></script>',
+        ]
+    )
+
+
+def plain_page(title: str, text: str, commands: Sequence[str] = (), *, link: tuple[str, str] | None = None) -> str:
+    """A small page without scripts: login, and what went wrong."""
+    root = web_root()
+    shown = "".join(f"<li><code>{escape(command)}</code></li>" for command in commands)
+    onward = f'<p><a class="pt-button" href="{escape(link[1])}">{escape(link[0])}</a></p>' if link else ""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)} - phototag</title>
+<link rel="icon" href="{root}/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="{root}/base.css">
+</head>
+<body class="pt-plain">
+<main>
+<p class="pt-brand"><img src="{root}/icon.svg" alt="" width="28" height="28">phototag</p>
+<h1>{escape(title)}</h1>
+<p>{escape(text)}</p>
+{f'<ul class="pt-commands">{shown}</ul>' if shown else ""}
+{onward}
+</main>
+</body>
+</html>
+"""
