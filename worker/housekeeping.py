@@ -67,7 +67,11 @@ class Housekeeping:
     """Heartbeat and sweep, every `HEARTBEAT_S`."""
 
     def __init__(
-        self, database: Database, identity: WorkerIdentity, app: Celery | None, describe: Callable[[], tuple[int | None, str]]
+        self,
+        database: Database,
+        identity: WorkerIdentity,
+        app: Celery | None,
+        describe: Callable[[], tuple[int | None, str]],
     ) -> None:
         self._database = database
         self._identity = identity

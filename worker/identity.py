@@ -16,7 +16,7 @@ def new_worker_id() -> str:
 def is_dead_neighbour(worker_id: str) -> bool:
     """Whether `worker_id` ran where this process runs and has ended; False when that cannot be known."""
     parts = worker_id.rsplit("-", 3)
-    if len(parts) != 4 or parts[1] != _place() or not parts[2].isdigit():  # noqa: PLR2004 - the four parts of an id
+    if len(parts) != 4 or parts[1] != _place() or not parts[2].isdigit():
         return False
     try:
         os.kill(int(parts[2]), 0)

@@ -10,8 +10,9 @@ import signal
 import threading
 from collections.abc import Callable
 from functools import partial
+from types import FrameType
+from typing import Any, cast
 
-from celery import Celery
 from celery.worker import state as worker_state
 
 from db.blobs import open_blobs
@@ -54,15 +55,29 @@ class WorkerProcess:
         self._pool = DecoderPool(settings.limits, _decoders(settings)) if TAGGING in queues else None
         self._tagger = self._make_tagger()
         self._app = make_app(settings.redis_url) if settings.redis_url else None
-        self._unpack = partial(unpack_archive, self._database, self._blobs, data_settings, settings, self._identity.id,
-                               stopping=self._stopping, on_group=self._nudge) if INTAKE in queues else None
+        self._unpack = (
+            partial(
+                unpack_archive,
+                self._database,
+                self._blobs,
+                data_settings,
+                settings,
+                self._identity.id,
+                stopping=self._stopping,
+                on_group=self._nudge,
+            )
+            if INTAKE in queues
+            else None
+        )
 
     def run(self) -> None:
         """Works until SIGTERM or SIGINT; then ends the chunk or group at hand and gives back the rest."""
         housekeeping = Housekeeping(self._database, self._identity, self._app, self._describe)
         periodic = [
             Periodic("housekeeping", HEARTBEAT_S, housekeeping),
-            Periodic("polling", POLL_S, self._guarded(Polling(self._database, tagger=self._tagger, unpack=self._unpack))),
+            Periodic(
+                "polling", POLL_S, self._guarded(Polling(self._database, tagger=self._tagger, unpack=self._unpack))
+            ),
         ]
         if self._tagger is not None:
             with shown_progress("ImageNet weights") as progress:
@@ -81,22 +96,38 @@ class WorkerProcess:
     def _serve(self) -> None:
         if self._app is None:
             for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: self._asked_to_stop.set())
+                signal.signal(number, self._on_signal)
             self._asked_to_stop.wait()
             return
         register_tasks(self._app, tag=self._guarded_tag(), unpack=self._unpack, stopping=self._stopping)
-        worker = self._app.Worker(
-            queues=list(self._queues), pool="solo", concurrency=1, hostname=f"{self._identity.id}@phototag",
-            without_gossip=True, without_mingle=True, without_heartbeat=True, quiet=True, loglevel="INFO",
+        worker: Any = cast("Any", self._app).Worker(  # Celery has no types
+            queues=list(self._queues),
+            pool="solo",
+            concurrency=1,
+            hostname=f"{self._identity.id}@phototag",
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+            loglevel="INFO",
         )
         worker.start()
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked_to_stop.set()
 
     def _make_tagger(self) -> Tagger | None:
         if self._pool is None:
             return None
         return Tagger(
-            self._database, self._blobs, self._settings, self._active, self._pool, self._identity.id,
-            chunk_size=self._chunk_size, stopping=self._stopping,
+            self._database,
+            self._blobs,
+            self._settings,
+            self._active,
+            self._pool,
+            self._identity.id,
+            chunk_size=self._chunk_size,
+            stopping=self._stopping,
         )
 
     def _stopping(self) -> bool:

@@ -4,6 +4,8 @@ A message only says that there is work; what the work is stands in the database 
 A lost message costs at most one sweep, a repeated one an empty query.
 """
 
+from typing import Any, cast
+
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -98,7 +100,7 @@ def queue_length(app: Celery, queue: str) -> int:
         BrokerUnavailableError: the broker does not answer.
     """
     try:
-        with app.connection_for_read() as connection:
+        with cast("Any", app).connection_for_read() as connection:  # Kombu has no types
             return int(connection.default_channel.client.llen(queue))
     except (OperationalError, RedisError, OSError) as error:
         raise _unavailable(error) from error

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 CHUNKS_AHEAD = 2
 # How long a chunk waits to become full before it goes as it is.
 FILL_S = 0.3
-# How long an urgent photo (someone watches the page) is waited for before the chunk goes without it.
+# Someone watches the page: a single photo.
 URGENT_PRIORITY = 0
 # Time for a new worker to start before photos of one whose device failed are claimed again.
 DEVICE_LOST_DELAY_S = 10.0
@@ -153,13 +153,13 @@ class Tagger:
     @property
     def _classifier(self) -> Classifier:
         classifier = self._active.classifier
-        assert classifier is not None  # noqa: S101 - follow() returned True
+        assert classifier is not None
         return classifier
 
     @property
     def _version_id(self) -> int:
         version_id = self._active.version_id
-        assert version_id is not None  # noqa: S101 - as above
+        assert version_id is not None
         return version_id
 
     def _claim(self) -> int:
@@ -218,21 +218,22 @@ class Tagger:
 
     def _next_chunk(self) -> list[Held]:
         """Up to a chunk of ready items, urgent ones first; a full one if that takes no longer than `FILL_S`."""
-        size = self._chunk_size
         deadline = time.monotonic() + FILL_S
-        while time.monotonic() < deadline:
-            pending = {held.decoding for held in self._waiting if held.decoding is not None and not held.ready}
-            urgent = [held for held in self._waiting if held.item.priority == URGENT_PRIORITY]
-            full = len(self._waiting) - len(pending) >= size
-            if not pending or (full and all(held.ready for held in urgent)):
-                break
-            if urgent and all(held.ready for held in urgent):
-                break
-            wait(pending, timeout=max(0.0, deadline - time.monotonic()), return_when=FIRST_COMPLETED)
-        chunk = sorted((held for held in self._waiting if held.ready), key=lambda held: held.order)[:size]
+        while not self._enough_ready() and (left_s := deadline - time.monotonic()) > 0:
+            pending = [held.decoding for held in self._waiting if held.decoding is not None and not held.ready]
+            wait(pending, timeout=left_s, return_when=FIRST_COMPLETED)
+        chunk = sorted((held for held in self._waiting if held.ready), key=lambda held: held.order)[: self._chunk_size]
         taken = {id(held) for held in chunk}
         self._waiting = [held for held in self._waiting if id(held) not in taken]
         return chunk
+
+    def _enough_ready(self) -> bool:
+        """Whether waiting for more would only cost time: an urgent photo goes at once, with whom it finds."""
+        urgent = [held for held in self._waiting if held.item.priority == URGENT_PRIORITY]
+        if urgent:
+            return all(held.ready for held in urgent)
+        ready = sum(held.ready for held in self._waiting)
+        return ready >= self._chunk_size or ready == len(self._waiting)
 
     def _tag_chunk(self, chunk: Sequence[Held]) -> None:
         refused, decoded, known = _sort_out(chunk)

@@ -32,17 +32,19 @@ def register_tasks(
     if tag is not None:
         tag_turn = tag
 
-        @app.task(name=TAG_TASK)
         def tag_task() -> None:
             _work(lambda: tag_turn(TURN_S), lambda: enqueue_tag(app), stopping)
+
+        app.task(name=TAG_TASK)(tag_task)
 
     if unpack is not None:
         unpack_one = unpack
 
-        # Late ack: a killed worker's message comes back; the archive's lease makes a repeat harmless.
-        @app.task(name=UNPACK_TASK, acks_late=True)
         def unpack_task(batch_id: str) -> None:
             _work(unpack_one, lambda: enqueue_unpack(app, batch_id), stopping)
+
+        # Late ack: a killed worker's message comes back; the archive's lease makes a repeat harmless.
+        app.task(name=UNPACK_TASK, acks_late=True)(unpack_task)
 
 
 def _work(turn: Callable[[], bool], again: Callable[[], None], stopping: Callable[[], bool]) -> None:

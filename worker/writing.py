@@ -76,7 +76,9 @@ class ChunkWriter:
                 self._write(chunk)
             except Exception:
                 # The thread must live on: the items' leases run out and the sweep brings them back.
-                log.exception("A chunk of %d items could not be written; its items will be retried.", len(chunk.results))
+                log.exception(
+                    "A chunk of %d items could not be written; its items will be retried.", len(chunk.results)
+                )
             finally:
                 done()
                 self._waiting.task_done()
