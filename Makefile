@@ -56,11 +56,11 @@ $(BIN)/python:
 	@requirements/venv.sh "$(PYTHON)"
 
 .venv/.run-installed: requirements/run.txt pyproject.toml | $(BIN)/python
-	@echo "Installing TensorFlow, Gradio and what they need: about 600 MB to download, 2 GB on disk, 2 to 5 minutes"
+	@echo "Installing TensorFlow, Gradio and what they need: about 500 MB to download, 2 GB on disk, 2 to 5 minutes"
 	@requirements/install.sh run
 	@touch $@
 
 .venv/.dev-installed: requirements/dev.txt pyproject.toml | $(BIN)/python
-	@echo "Installing phototag with its test tools: about 750 MB to download, 2.5 GB on disk, 2 to 5 minutes"
+	@echo "Installing phototag with its test tools: about 650 MB to download, 2.5 GB on disk, 2 to 5 minutes"
 	@requirements/install.sh dev
 	@touch $@ .venv/.run-installed # dev.txt holds all of run.txt: tests/architecture keeps it so
