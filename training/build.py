@@ -29,10 +29,12 @@ class Recipe:
 
     Attributes:
         strengths: L2 penalties on standardised inputs, per photo.
+        wanted_accuracy: how often a label that is shown as sure should be right.
     """
 
     heads: Sequence[HeadKind] = ("gap", "flatten")
     strengths: Sequence[float] = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    wanted_accuracy: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def build_version(
     temperature = choose_temperature(choice.logits, train.targets)
     scores = softmax(choice.logits, temperature)
     right = scores.argmax(axis=1) == train.targets
-    threshold = choose_threshold(scores.max(axis=1), right)
+    threshold = choose_threshold(scores.max(axis=1), right, recipe.wanted_accuracy)
     averages = choice.head == "gap"
     fitted = fit_head(head_inputs(train.features, averages=averages), train.targets, strength=choice.strength)
     head = LinearHead(fitted.weights, fitted.bias, averages=averages)

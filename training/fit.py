@@ -14,8 +14,6 @@ Targets = npt.NDArray[np.int64]
 
 FOLDS = 5
 SEED = 0
-# What is shown as sure should be right this often.
-WANTED_ACCURACY = 0.8
 # A threshold is only believed when it is backed by this many photos above it.
 MIN_PHOTOS_ABOVE = 20
 # Standard deviations smaller than this share of the largest come from channels that are (nearly) dead.
@@ -71,8 +69,8 @@ def choose_temperature(logits: Floats, targets: Targets) -> float:
     return float(round(candidates[int(np.argmin(losses))], 4))
 
 
-def choose_threshold(scores: Floats, right: npt.NDArray[np.bool_]) -> float:
-    """The smallest score above which photos are right `WANTED_ACCURACY` of the time; the largest score if none is.
+def choose_threshold(scores: Floats, right: npt.NDArray[np.bool_], wanted_accuracy: float) -> float:
+    """The smallest score above which photos are right `wanted_accuracy` of the time; the largest score if none is.
 
     Args:
         scores: first scores of held-out photos, (n,).
@@ -80,12 +78,12 @@ def choose_threshold(scores: Floats, right: npt.NDArray[np.bool_]) -> float:
     """
     order = np.argsort(-scores, kind="stable")
     accuracy = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero((accuracy >= WANTED_ACCURACY) & (np.arange(1, len(order) + 1) >= MIN_PHOTOS_ABOVE))
+    good = np.flatnonzero((accuracy >= wanted_accuracy) & (np.arange(1, len(order) + 1) >= MIN_PHOTOS_ABOVE))
     # floor and ceil so that the rounded threshold lets through the photos it was chosen by, and no others
     if len(good) == 0:
         return min(1.0, math.ceil(float(scores.max()) * 1000) / 1000)
-    # a calibrated score of WANTED_ACCURACY is right that often by itself: no reason to ask for more
-    return min(WANTED_ACCURACY, math.floor(float(scores[order[good[-1]]]) * 1000) / 1000)
+    # a calibrated score of that size is right that often by itself: no reason to ask for more
+    return min(wanted_accuracy, math.floor(float(scores[order[good[-1]]]) * 1000) / 1000)
 
 
 def log_loss(logits: Floats, targets: Targets) -> float:

@@ -186,7 +186,7 @@ def _agreed_start(answer: httpx.Response, start: int, file: WeightsFile, url: st
 
 def _store(answer: httpx.Response, out: BinaryIO, file: WeightsFile, progress: Progress) -> None:
     try:
-        for block in answer.iter_raw(READ_BYTES):
+        for block in answer.iter_raw():  # with a size it would hold back, and lose in a cut, up to that much
             _write(out, block[: file.size_bytes - out.tell()])
             progress(out.tell(), file.size_bytes)
     finally:
