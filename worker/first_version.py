@@ -115,7 +115,8 @@ def _present(settings: WorkerSettings, data_dir: Path) -> list[str]:
     names = ["starter"]
     if settings.backbone == "tiny":
         names.append("tiny")
-    if weights_path(data_dir, IMAGENET).exists():
+    weights = weights_path(data_dir, IMAGENET)
+    if weights.exists() and weights.stat().st_size == IMAGENET.size_bytes:  # its hash is checked by every load
         names.append("imagenet")
     return names
 

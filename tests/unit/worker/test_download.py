@@ -203,9 +203,12 @@ def test_a_wrong_address_is_named(tmp_path: Path, url: str) -> None:
 
 def test_two_fetches_at_once_do_not_write_the_same_part(tmp_path: Path) -> None:
     """The second one says that the first one runs."""
-    with serving(Behaviour()) as url, download._alone(weights_path(tmp_path, FILE)):
-        with pytest.raises(DownloadError, match="Another phototag"):
-            fetched(url, tmp_path)
+    with (
+        serving(Behaviour()) as url,
+        download._alone(weights_path(tmp_path, FILE)),
+        pytest.raises(DownloadError, match="Another phototag"),
+    ):
+        fetched(url, tmp_path)
 
     with serving(Behaviour()) as url:
         assert fetched(url, tmp_path).exists()
