@@ -7,9 +7,10 @@ import hashlib
 import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, case, exists, func, insert, literal, select, tuple_, update
+from sqlalchemy import CTE, ColumnElement, Executable, case, exists, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.batch_view import BatchProgress as BatchProgress
@@ -21,8 +22,8 @@ from db.batch_view import recent_tagged as recent_tagged
 from db.codes import FAILED
 from db.errors import ConflictError, NotFoundError
 from db.schema import OPEN_BATCH_STATES, OPEN_ITEM_STATES, Archive, Batch, Item, Photo, User
-from db.session import utc_now
-from db.statements import count_changed, insert_missing, table_of
+from db.session import is_sqlite, utc_now
+from db.statements import IN_DATABASE_ONLY, as_json, count_changed, insert_missing, json_rows, table_of
 
 # Nothing that is easily misread; the first is a letter, so that an id is never taken for a number or an option.
 ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
@@ -166,6 +167,14 @@ def close_finished_batches(session: Session, batch_ids: Collection[str] | None =
     )
 
 
+def close_emptied_batches(session: Session, batch_ids: Collection[str]) -> None:
+    """As `close_finished_batches`, after each chunk: a look at the index first, which nearly always says no."""
+    emptied = _without_open_items(sqlite=is_sqlite(session))
+    done = session.execute(emptied, as_json([batch_id] for batch_id in batch_ids)).scalars().all()
+    if done:
+        close_finished_batches(session, done)
+
+
 def cancel_batch(session: Session, batch_id: str) -> int:
     """Cancels a batch; once committed, no prediction of it is written. A closed batch stays as it is.
 
@@ -253,13 +262,13 @@ def lock_open_batch(session: Session, batch_id: str) -> Batch:
 
 def lock_items(session: Session, *conditions: ColumnElement[bool]) -> None:
     """Locks rows in the order of their ids: two that change overlapping groups must not wait for each other."""
-    if session.get_bind().dialect.name != "sqlite":  # there, one writer has the whole database
+    if not is_sqlite(session):  # there, one writer has the whole database
         session.execute(select(Item.id).where(*conditions).order_by(Item.id).with_for_update(key_share=True)).all()
 
 
 def fit_text(text: str, length: int) -> str:
-    """Text that both databases take: no zero characters, at most `length` characters."""
-    return text.replace("\0", "")[:length]
+    """Text that both databases take: no zero characters, no halves of characters, at most `length` long."""
+    return text.encode(errors="replace").decode().replace("\0", "")[:length]
 
 
 def _item_row(batch: Batch, item: NewItem, photo_ids: dict[str, int]) -> dict[str, Any]:
@@ -293,14 +302,14 @@ def _pick(session: Session, batch_ids: Collection[str] | None, *conditions: Colu
     query = select(Batch.id).where(*conditions)
     if batch_ids is not None:
         query = query.where(Batch.id.in_(batch_ids))
-    if session.get_bind().dialect.name != "sqlite":
+    if not is_sqlite(session):
         query = query.with_for_update(skip_locked=True, key_share=True)
     return query.cte("picked")
 
 
 def _update_picked(session: Session, picked: CTE, **values: Any) -> int:
     change = update(Batch).where(Batch.id.in_(select(picked.c.id))).values(**values).returning(Batch.id)
-    return len(session.scalars(change, execution_options={"synchronize_session": False}).all())
+    return len(session.scalars(change, execution_options=IN_DATABASE_ONLY).all())
 
 
 def _has_open_archives() -> ColumnElement[bool]:
@@ -309,6 +318,14 @@ def _has_open_archives() -> ColumnElement[bool]:
 
 def _has_open_items() -> ColumnElement[bool]:
     return exists().where(Item.batch_id == Batch.id, Item.state.in_(OPEN_ITEM_STATES))
+
+
+@cache
+def _without_open_items(*, sqlite: bool) -> Executable:
+    items = table_of(Item).c
+    new = json_rows(sqlite=sqlite, id=items.batch_id.type)
+    still_open = exists().where(items.batch_id == new.c.id, items.state.in_(OPEN_ITEM_STATES))
+    return select(new.c.id).where(~still_open)
 
 
 def _why_empty() -> ColumnElement[str]:

@@ -4,25 +4,44 @@ Every claim raises `attempt`. Whoever finishes must still hold the lease of that
 thought dead writes nothing. Leases compare with the database's own clock only.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, case, func, literal, literal_column, select, tuple_, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Executable,
+    Float,
+    Integer,
+    Row,
+    Select,
+    String,
+    bindparam,
+    case,
+    exists,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import Session
 
 from db.archives import sweep_archives
-from db.batches import MAX_DETAIL, close_finished_batches, fit_text, lock_items
+from db.batches import MAX_DETAIL, close_emptied_batches, close_finished_batches, fit_text, lock_items
 from db.codes import FAILED
 from db.predictions import Tagged, first_scores, show_known, write_predictions
 from db.schema import Item, Photo
-from db.session import db_now, utc_now
-from db.statements import count_changed
+from db.session import database_clock, db_now, is_sqlite, utc_now
+from db.statements import IN_DATABASE_ONLY, as_json, count_changed, json_rows, table_of
 
 # Leases lost while alone, after which a photo is given up: it kills its worker.
 MAX_STRIKES = 3
 
 # Written out, not bound: otherwise neither database could know that the partial index fits.
+ITEM = table_of(Item).c
 READY = literal_column("'ready'", String)
 LEASED = literal_column("'leased'", String)
 
@@ -79,14 +98,16 @@ def claim_items(
     while holding other items: then nothing is handed out when a suspect is next, so that the caller finishes what it
     holds instead of passing the suspect by for ever.
     """
-    suspect_id = _next_suspect(session)
+    sqlite = is_sqlite(session)
+    suspect_id = session.execute(_next_suspect(sqlite=sqlite)).scalar_one_or_none()
+    lease = {"owner": owner, "lease_s": lease_s}
     if suspect_id is not None:
         if not suspects:
             return []
-        alone = _claim(session, owner, lease_s, _ready(session).where(Item.id == suspect_id))
+        alone = session.execute(_claim_one(sqlite=sqlite), {"item_id": suspect_id, **lease}).all()
         if alone:  # else another worker was quicker
-            return alone
-    return _claim(session, owner, lease_s, _ready(session).where(~Item.suspect).limit(limit))
+            return _in_turn(alone)
+    return _in_turn(session.execute(_claim_many(sqlite=sqlite), {"limit": limit, **lease}).all())
 
 
 def finish_items(session: Session, owner: str, results: Sequence[Finished]) -> set[int]:
@@ -95,14 +116,11 @@ def finish_items(session: Session, owner: str, results: Sequence[Finished]) -> s
     Returns:
         Ids of the items that were written.
     """
-    lock_items(session, Item.id.in_([result.item_id for result in results]))
-    written: dict[int, str] = {}
-    for outcome, group in _by_outcome(results).items():
-        written |= _end_items(session, owner, group, outcome)
+    written = _end_items(session, owner, [_ending(result) for result in results])
     tagged = [result for result in results if isinstance(result, Tagged) and result.item_id in written]
     if tagged:
         write_predictions(session, tagged)
-    close_finished_batches(session, set(written.values()))
+    close_emptied_batches(session, set(written.values()))
     return set(written)
 
 
@@ -113,22 +131,21 @@ def already_tagged(session: Session, photo_ids: Collection[int], model_version_i
 
 def finish_known(session: Session, owner: str, items: Sequence[ClaimedItem], model_version_id: int) -> set[int]:
     """Finishes claimed items whose photos this version has tagged before; returns the ids that were written."""
-    lock_items(session, Item.id.in_([item.item_id for item in items]))
-    group = [(item.item_id, item.attempt) for item in items]
-    written = _end_items(session, owner, group, _Outcome("tagged", model_version_id=model_version_id))
+    endings = [(item.item_id, item.attempt, "tagged", None, None, model_version_id) for item in items]
+    written = _end_items(session, owner, endings)
     photo_ids = [item.photo_id for item in items if item.item_id in written]
     if photo_ids:
         show_known(session, photo_ids, model_version_id)
-    close_finished_batches(session, set(written.values()))
+    close_emptied_batches(session, set(written.values()))
     return set(written)
 
 
 def release_items(session: Session, owner: str, items: Sequence[ClaimedItem], delay_s: float = 0) -> int:
     """Gives items back without a strike, to be claimed after `delay_s`; returns how many were still the owner's."""
-    held = _fence(owner, [(item.item_id, item.attempt) for item in items])
-    lock_items(session, *held)
-    back = {"state": "ready", "lease_owner": None, "lease_until": None, "not_before": db_now(session) + delay_s}
-    return count_changed(session, update(Item).where(*held).values(back))
+    held = as_json((item.item_id, item.attempt, None, None, None, None) for item in items)
+    if not is_sqlite(session):
+        session.execute(_lock_held(), {"owner": owner, **held}).all()
+    return len(session.execute(_release(sqlite=is_sqlite(session)), {"owner": owner, "delay_s": delay_s, **held}).all())
 
 
 def extend_leases(session: Session, owner: str, item_ids: Collection[int], lease_s: float) -> int:
@@ -165,9 +182,8 @@ def sweep(session: Session) -> SweepReport:
             lease_until=None,
         )
         .returning(Item.state)
-        .execution_options(synchronize_session=False)
     )
-    states = list(session.scalars(change))
+    states = session.scalars(change, execution_options=IN_DATABASE_ONLY).all()
     sweep_archives(session)
     return SweepReport(len(states), states.count("failed"), close_finished_batches(session))
 
@@ -182,109 +198,137 @@ def open_item_count(session: Session) -> int:
 
 def has_ready_items(session: Session) -> bool:
     """Whether something can be claimed now."""
-    return session.scalars(_ready(session).limit(1)).first() is not None
+    return session.execute(_ready(sqlite=is_sqlite(session)).limit(1)).first() is not None
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """How items end: the same for most of a chunk, so that one statement ends them together."""
-
-    state: str
-    code: str | None = None
-    detail: str | None = None
-    model_version_id: int | None = None
+def _in_turn(claimed: Sequence[Row[*tuple[Any, ...]]]) -> list[ClaimedItem]:
+    return [ClaimedItem(*row[:-1]) for row in sorted(claimed, key=lambda row: (row.priority, row.position, row.id))]
 
 
-def _ready(session: Session) -> Select[int]:
+def _ending(result: Finished) -> tuple[int, int, str, str | None, str | None, int | None]:
+    """(item id, attempt, state, code, detail, model version id) of a result."""
+    if isinstance(result, Tagged):
+        return (result.item_id, result.attempt, "tagged", None, None, result.model_version_id)
+    state = "failed" if result.code in FAILED else "refused"
+    return (result.item_id, result.attempt, state, result.code, fit_text(result.detail, MAX_DETAIL) or None, None)
+
+
+def _end_items(
+    session: Session, owner: str, endings: Sequence[tuple[int, int, str, str | None, str | None, int | None]]
+) -> dict[int, str]:
+    """Ends leased items; returns the batch of each that was still the owner's."""
+    held = {"owner": owner, **as_json(endings)}
+    if not is_sqlite(session):
+        session.execute(_lock_held(), held).all()
+    ended = session.execute(_end(sqlite=is_sqlite(session)), {"now": utc_now(), **held})
+    return {row.id: row.batch_id for row in ended}
+
+
+# Statements, built once for each database.
+
+
+def _ready(*, sqlite: bool) -> Select[*tuple[Any, ...]]:
     """Ids of what can be claimed now, in the order of their turn."""
     return (
-        select(Item.id)
-        .where(Item.state == READY, Item.not_before <= db_now(session))
-        .order_by(Item.priority, Item.position, Item.id)
+        select(ITEM.id)
+        .where(ITEM.state == READY, ITEM.not_before <= database_clock(sqlite=sqlite))
+        .order_by(ITEM.priority, ITEM.position, ITEM.id)
     )
 
 
-def _next_suspect(session: Session) -> int | None:
+@cache
+def _next_suspect(*, sqlite: bool) -> Executable:
     """The first suspect, when no other ready item comes before it."""
-    other = aliased(Item)
-    before = select(literal(1)).where(
+    other = table_of(Item).alias("other").c
+    before = exists().where(
         other.state == READY,
         ~other.suspect,
-        other.not_before <= db_now(session),
-        tuple_(other.priority, other.position, other.id) < tuple_(Item.priority, Item.position, Item.id),
+        other.not_before <= database_clock(sqlite=sqlite),
+        tuple_(other.priority, other.position, other.id) < tuple_(ITEM.priority, ITEM.position, ITEM.id),
     )
-    return session.scalars(_ready(session).where(Item.suspect, ~before.exists()).limit(1)).first()
+    return _ready(sqlite=sqlite).where(ITEM.suspect, ~before).limit(1)
 
 
-def _claim(session: Session, owner: str, lease_s: float, ready: Select[int]) -> list[ClaimedItem]:
+@cache
+def _claim_many(*, sqlite: bool) -> Executable:
+    return _claim(_ready(sqlite=sqlite).where(~ITEM.suspect).limit(bindparam("limit", type_=Integer())), sqlite=sqlite)
+
+
+@cache
+def _claim_one(*, sqlite: bool) -> Executable:
+    return _claim(_ready(sqlite=sqlite).where(ITEM.id == bindparam("item_id")), sqlite=sqlite)
+
+
+def _claim(ready: Select[*tuple[Any, ...]], *, sqlite: bool) -> Executable:
     # The CTE is evaluated once: PostgreSQL may run a plain sub-query with a LIMIT again and lock more than asked for.
     picked = ready.with_for_update(skip_locked=True, key_share=True).cte("picked")
-    lease = {"state": "leased", "lease_owner": owner, "lease_until": db_now(session) + lease_s}
-    ids = session.scalars(
-        update(Item)
-        .where(Item.id.in_(select(picked.c.id)), Item.state == READY)
-        .values(**lease, attempt=Item.attempt + 1)
-        .returning(Item.id)
-        .execution_options(synchronize_session=False)
-    ).all()
-    return _claimed(session, ids)
-
-
-def _claimed(session: Session, ids: Collection[int]) -> list[ClaimedItem]:
-    if not ids:
-        return []
-    query = (
-        select(
-            Item.id,
-            Item.batch_id,
-            Item.attempt,
-            Photo.id,
-            Photo.sha256,
-            Item.source_path,
-            Item.path,
-            Item.suspect,
-            Item.priority,
-        )
-        .join(Photo, Photo.id == Item.photo_id)
-        .where(Item.id.in_(ids))
-        .order_by(Item.priority, Item.position, Item.id)
-    )
-    return [ClaimedItem(*row) for row in session.execute(query)]
-
-
-def _by_outcome(results: Iterable[Finished]) -> dict[_Outcome, list[tuple[int, int]]]:
-    groups: dict[_Outcome, list[tuple[int, int]]] = defaultdict(list)
-    for result in results:
-        if isinstance(result, Tagged):
-            outcome = _Outcome("tagged", model_version_id=result.model_version_id)
-        else:
-            state = "failed" if result.code in FAILED else "refused"
-            outcome = _Outcome(state, result.code, fit_text(result.detail, MAX_DETAIL) or None)
-        groups[outcome].append((result.item_id, result.attempt))
-    return groups
-
-
-def _end_items(session: Session, owner: str, group: Sequence[tuple[int, int]], outcome: _Outcome) -> dict[int, str]:
-    """Ends leased items; returns the batch of each that was still the owner's."""
-    if not group:
-        return {}
-    change = (
-        update(Item)
-        .where(*_fence(owner, group))
-        .values(**asdict(outcome), lease_owner=None, lease_until=None, finished_at=utc_now())
-        .returning(Item.id, Item.batch_id)
-        .execution_options(synchronize_session=False)
-    )
-    return {row.id: row.batch_id for row in session.execute(change)}
-
-
-def _fence(owner: str, group: Sequence[tuple[int, int]]) -> tuple[ColumnElement[bool], ...]:
-    """Only the holder of the lease of this very attempt passes. `group`: (item id, attempt)."""
+    photo = table_of(Photo).c
     return (
-        Item.id.in_([item_id for item_id, _ in group]),  # for the index; the next line alone would read every row
-        tuple_(Item.id, Item.attempt).in_(group),
-        Item.state == "leased",
-        Item.lease_owner == owner,
+        update(table_of(Item))
+        .where(ITEM.id.in_(select(picked.c.id)), ITEM.state == READY)
+        .values(
+            state="leased",
+            lease_owner=bindparam("owner"),
+            lease_until=database_clock(sqlite=sqlite) + bindparam("lease_s", type_=Float()),
+            attempt=ITEM.attempt + 1,
+        )
+        .returning(
+            ITEM.id,
+            ITEM.batch_id,
+            ITEM.attempt,
+            ITEM.photo_id,
+            select(photo.sha256).where(photo.id == ITEM.photo_id).scalar_subquery(),
+            ITEM.source_path,
+            ITEM.path,
+            ITEM.suspect,
+            ITEM.priority,
+            ITEM.position,
+        )
+    )
+
+
+def _new(*, sqlite: bool) -> CTE:
+    names = ("id", "attempt", "state", "code", "detail", "model_version_id")
+    return json_rows(sqlite=sqlite, **{name: ITEM[name].type for name in names})
+
+
+def _fence(new: CTE) -> tuple[ColumnElement[bool], ...]:
+    """Only the holder of the lease of this very attempt passes."""
+    return (
+        ITEM.id == new.c.id,
+        ITEM.attempt == new.c.attempt,
+        ITEM.state == LEASED,
+        ITEM.lease_owner == bindparam("owner"),
+    )
+
+
+@cache
+def _lock_held() -> Executable:
+    """Always in the order of the ids: two that change overlapping groups must not wait for each other."""
+    held = select(ITEM.id).where(*_fence(_new(sqlite=False))).order_by(ITEM.id)
+    return held.with_for_update(key_share=True, of=table_of(Item))
+
+
+@cache
+def _end(*, sqlite: bool) -> Executable:
+    new = _new(sqlite=sqlite)
+    ended = {name: new.c[name] for name in ("state", "code", "detail", "model_version_id")}
+    return (
+        update(table_of(Item))
+        .where(*_fence(new))
+        .values(ended | {"lease_owner": None, "lease_until": None, "finished_at": bindparam("now")})
+        .returning(ITEM.id, ITEM.batch_id)
+    )
+
+
+@cache
+def _release(*, sqlite: bool) -> Executable:
+    later = database_clock(sqlite=sqlite) + bindparam("delay_s", type_=Float())
+    return (
+        update(table_of(Item))
+        .where(*_fence(_new(sqlite=sqlite)))
+        .values(state="ready", lease_owner=None, lease_until=None, not_before=later)
+        .returning(ITEM.id)
     )
 
 

@@ -1,6 +1,6 @@
 """Brings a database's tables to the revision this code expects, and refuses one it does not know."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def _config(connection: Connection | None) -> Config:
 
 
 @contextmanager
-def _migrating(database: Database) -> Iterator[Connection]:
+def _migrating(database: Database) -> Generator[Connection]:
     """A connection in one transaction, while no other process migrates the same database."""
     with translated():
         if database.is_sqlite:
@@ -113,7 +113,7 @@ def _migrating(database: Database) -> Iterator[Connection]:
 
 
 @contextmanager
-def _migrating_sqlite(database: Database) -> Iterator[Connection]:
+def _migrating_sqlite(database: Database) -> Generator[Connection]:
     path = Path(database.engine.url.database or "")
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(database.url, poolclass=NullPool)
@@ -136,7 +136,7 @@ def _migrating_sqlite(database: Database) -> Iterator[Connection]:
 
 
 @contextmanager
-def _migrating_postgres(database: Database) -> Iterator[Connection]:
+def _migrating_postgres(database: Database) -> Generator[Connection]:
     with database.engine.begin() as connection:
         # Waiting for another migration may take as long as it takes; a table's lock may not: the writers queue behind us.
         connection.execute(text("SET LOCAL statement_timeout = 0"))

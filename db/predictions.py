@@ -1,17 +1,21 @@
 """What a model version says of photos: its top five, and the label that pages show. A person's word stays."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
 
-from sqlalchemy import ColumnElement, bindparam, case, exists, or_, select, update
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Executable, exists, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from db.facts import PhotoFacts
 from db.schema import ActiveVersion, ModelVersion, Photo, Prediction
-from db.statements import count_changed, insert_missing, table_of
+from db.session import is_sqlite
+from db.statements import as_json, insert_on, json_rows, table_of
 
 TOP = 5
+
+PHOTO = table_of(Photo).c
+PREDICTION = table_of(Prediction).c
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +39,22 @@ class Tagged:
 
 def write_predictions(session: Session, tagged: Sequence[Tagged]) -> None:
     """Writes facts, top five and shown label of photos. What a version has said of a photo before stays."""
-    ordered = sorted(tagged, key=lambda one: one.photo_id)
+    ordered = sorted(tagged, key=lambda one: (one.photo_id, one.model_version_id))
     _lock_photos(session, [one.photo_id for one in ordered])
-    _write_facts(session, {one.photo_id: one.facts for one in ordered if one.facts is not None})
-    insert_missing(session, Prediction, list(_rows(ordered)))
-    for version_id in sorted({one.model_version_id for one in ordered}):
-        of_version = [one for one in ordered if one.model_version_id == version_id]
-        unsure = {one.photo_id for one in of_version if one.not_sure}
-        _show(session, version_id, [one.photo_id for one in of_version], not_sure=Photo.id.in_(unsure))
+    facts = [(one.photo_id, one.facts) for one in ordered if one.facts is not None]
+    if facts:
+        session.execute(_facts_statement(sqlite=is_sqlite(session)), as_json(map(_facts_row, facts)))
+    session.execute(_top_statement(sqlite=is_sqlite(session)), as_json(_top_rows(ordered)))
+    _show(session, [(one.photo_id, one.model_version_id, one.not_sure) for one in ordered])
 
 
 def show_known(session: Session, photo_ids: Collection[int], version_id: int) -> None:
     """Shows what a version has said of photos before."""
     _lock_photos(session, photo_ids)
-    threshold = session.scalars(select(ModelVersion.card).where(ModelVersion.id == version_id)).one().get("threshold")
-    _show(session, version_id, photo_ids, not_sure=Prediction.score < float(threshold or 0.0))
+    card = session.scalars(select(ModelVersion.card).where(ModelVersion.id == version_id)).one()
+    threshold = float(card.get("threshold") or 0.0)
+    scores = first_scores(session, photo_ids, version_id)
+    _show(session, [(photo_id, version_id, score < threshold) for photo_id, score in scores.items()])
 
 
 def first_scores(session: Session, photo_ids: Collection[int], version_id: int) -> dict[int, float]:
@@ -60,56 +65,79 @@ def first_scores(session: Session, photo_ids: Collection[int], version_id: int) 
     return {row.photo_id: row.score for row in session.execute(query)}
 
 
-def _rows(tagged: Iterable[Tagged]) -> Iterable[dict[str, Any]]:
-    for one in tagged:
-        for rank, (label_id, score) in enumerate(one.top[:TOP], start=1):
-            yield {
-                "photo_id": one.photo_id,
-                "model_version_id": one.model_version_id,
-                "rank": rank,
-                "label_id": label_id,
-                "score": score,
-            }
+def no_person_has_spoken() -> ColumnElement[bool]:
+    """The condition of every statement by which a model changes a shown label."""
+    return or_(PHOTO.shown_origin.is_(None), PHOTO.shown_origin != "person")
 
 
 def _lock_photos(session: Session, photo_ids: Collection[int]) -> None:
     """Always in the order of their ids, so that two workers with photos in common do not wait for each other."""
-    if session.get_bind().dialect.name != "sqlite":
-        ids = select(Photo.id).where(Photo.id.in_(photo_ids)).order_by(Photo.id)
-        session.execute(ids.with_for_update(key_share=True)).all()
+    if not is_sqlite(session):
+        session.execute(_lock_statement(), as_json([photo_id] for photo_id in photo_ids)).all()
 
 
-def _write_facts(session: Session, facts: dict[int, PhotoFacts]) -> None:
-    if facts:
-        change = update(table_of(Photo)).where(table_of(Photo).c.id == bindparam("photo_id"))
-        rows = [{"photo_id": photo_id, **asdict(fact)} for photo_id, fact in facts.items()]
-        session.connection().execute(change, rows)
+def _show(session: Session, photos: Sequence[tuple[int, int, bool]]) -> None:
+    """Copies the first label of (photo, version, not sure) to the photo."""
+    session.execute(_show_statement(sqlite=is_sqlite(session)), as_json(photos))
 
 
-def _show(session: Session, version_id: int, photo_ids: Collection[int], *, not_sure: ColumnElement[bool]) -> None:
-    """Copies the first label to the photo, unless a person has spoken, or a newer version that is active by now."""
-    is_active = exists().where(ActiveVersion.model_version_id == version_id)
-    change = (
-        update(Photo)
+def _facts_row(of: tuple[int, PhotoFacts]) -> tuple[object, ...]:
+    photo_id, facts = of
+    # as SQLite's rows have it, which are compared as text
+    taken_at = facts.taken_at and facts.taken_at.isoformat(sep=" ", timespec="microseconds")
+    return (photo_id, facts.format, facts.width, facts.height, taken_at, facts.notes or None, facts.has_previews)
+
+
+def _top_rows(tagged: Iterable[Tagged]) -> Iterator[tuple[int, int, int, int, float]]:
+    for one in tagged:
+        for rank, (label_id, score) in enumerate(one.top[:TOP], start=1):
+            yield (one.photo_id, one.model_version_id, rank, label_id, score)
+
+
+@cache
+def _lock_statement() -> Executable:
+    new = json_rows(sqlite=False, photo_id=BigInteger())
+    ids = select(PHOTO.id).where(PHOTO.id.in_(select(new.c.photo_id))).order_by(PHOTO.id)
+    return ids.with_for_update(key_share=True)
+
+
+@cache
+def _facts_statement(*, sqlite: bool) -> Executable:
+    names = ("format", "width", "height", "taken_at", "notes", "has_previews")
+    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), **{name: PHOTO[name].type for name in names})
+    return update(table_of(Photo)).where(PHOTO.id == new.c.photo_id).values({name: new.c[name] for name in names})
+
+
+@cache
+def _top_statement(*, sqlite: bool) -> Executable:
+    names = ("photo_id", "model_version_id", "rank", "label_id", "score")
+    new = json_rows(sqlite=sqlite, **{name: PREDICTION[name].type for name in names})
+    # SQLite takes ON CONFLICT for part of a join unless the select ends with a condition
+    source = select(*(new.c[name] for name in names)).where(true())
+    return insert_on(Prediction, sqlite=sqlite).from_select(list(names), source).on_conflict_do_nothing()
+
+
+@cache
+def _show_statement(*, sqlite: bool) -> Executable:
+    """A label is shown unless a person has spoken, or the photo shows another version's and that one is active."""
+    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), version_id=BigInteger(), not_sure=Boolean())
+    active = table_of(ActiveVersion).c
+    is_active = exists().where(active.model_version_id == new.c.version_id)
+    return (
+        update(table_of(Photo))
         .where(
-            Photo.id == Prediction.photo_id,
-            Prediction.photo_id.in_(photo_ids),
-            Prediction.model_version_id == version_id,
-            Prediction.rank == 1,
+            PHOTO.id == new.c.photo_id,
+            PREDICTION.photo_id == new.c.photo_id,
+            PREDICTION.model_version_id == new.c.version_id,
+            PREDICTION.rank == 1,
             no_person_has_spoken(),
-            or_(Photo.shown_label_id.is_(None), Photo.shown_model_version_id == version_id, is_active),
+            or_(PHOTO.shown_label_id.is_(None), PHOTO.shown_model_version_id == new.c.version_id, is_active),
         )
         .values(
-            shown_label_id=Prediction.label_id,
-            shown_score=Prediction.score,
+            shown_label_id=PREDICTION.label_id,
+            shown_score=PREDICTION.score,
             shown_origin="model",
-            shown_model_version_id=version_id,
-            not_sure=case((not_sure, True), else_=False),
+            shown_model_version_id=new.c.version_id,
+            not_sure=new.c.not_sure,
         )
     )
-    count_changed(session, change)
-
-
-def no_person_has_spoken() -> ColumnElement[bool]:
-    """The condition of every statement by which a model changes a shown label."""
-    return or_(Photo.shown_origin.is_(None), Photo.shown_origin != "person")

@@ -1,7 +1,7 @@
 """Engines and transactions. One `Database` per process, made after any fork or spawn."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,7 +40,7 @@ class Database:
         return self._write
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self) -> Generator[Session]:
         """A session that commits at the end of the block, or rolls back when it raises.
 
         Raises:
@@ -50,7 +50,7 @@ class Database:
             yield session
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
+    def reading(self) -> Generator[Session]:
         """A session for queries only; nothing is ever committed.
 
         Raises:
@@ -70,18 +70,28 @@ def utc_now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def is_sqlite(session: Session) -> bool:
+    """Whether this session talks to SQLite, else to PostgreSQL."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
 def db_now(session: Session) -> ColumnElement[float]:
     """The database's own clock in seconds since 1970, as an SQL expression.
 
     Workers on several machines compare leases by this clock only, so a wrong clock on one is harmless.
     """
-    if session.get_bind().dialect.name == "sqlite":
+    return database_clock(sqlite=is_sqlite(session))
+
+
+def database_clock(*, sqlite: bool) -> ColumnElement[float]:
+    """As `db_now`, for statements that are built once."""
+    if sqlite:
         return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Float)
     return func.extract("epoch", func.clock_timestamp()).cast(Float)
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Turns the driver's errors about a lost, full or locked database into ours."""
     try:
         yield
