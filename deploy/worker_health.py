@@ -1,6 +1,6 @@
 """Whether this container's worker is alive: its heartbeat in the database is fresh. Exit code 0 or 1."""
 
-import socket
+import platform
 import sys
 
 from db.session import Database
@@ -16,9 +16,11 @@ def main() -> int:
     database = Database(DataSettings().resolved_database_url)
     try:
         with database.reading() as session:
-            return 0 if any(w.id.startswith(socket.gethostname()) for w in live_workers(session, FRESH_S)) else 1
+            alive = [worker.id for worker in live_workers(session, FRESH_S)]
     finally:
         database.close()
+    host = platform.node()[:30]  # as worker.identity begins its ids
+    return 0 if any(worker_id.startswith(f"{host}-") for worker_id in alive) else 1
 
 
 if __name__ == "__main__":
