@@ -8,6 +8,9 @@ from db.schema import OPEN_BATCH_STATES, Batch, ModelVersion, User
 
 Json = dict[str, Any]
 
+# They come with the code and are weak; whoever sees their labels should know.
+STARTERS = ("package:starter", "package:tiny")
+
 
 def batch_shape(batch: Batch, progress: BatchProgress) -> Json:
     """A batch with its counts, for the list and the batch's page."""
@@ -52,6 +55,7 @@ def item_shape(item: ItemView) -> Json:
         "path": item.path,
         "state": item.state,
         "reason": reason_text(item.code, item.detail),
+        "is_junk": item.code == JUNK,
         "photo_id": item.photo_id,
         "has_previews": item.has_previews,
         "width": item.width,
@@ -79,10 +83,15 @@ def cursor_of(text: str) -> tuple[int, int] | None:
 
 
 def version_shape(version: ModelVersion | None, labels: int) -> Json | None:
-    """The active model version: its name, whether it is the starter, and how many labels it knows."""
+    """The active model version: its name, whether it is only a start, what to know of it, how many labels it has."""
     if version is None:
         return None
-    return {"name": version.name, "is_starter": version.artifact == "package:starter", "labels": labels}
+    return {
+        "name": version.name,
+        "is_starter": version.artifact in STARTERS,
+        "notice": version.card.get("notice", ""),
+        "labels": labels,
+    }
 
 
 def user_shape(user: User) -> Json:

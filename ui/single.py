@@ -55,23 +55,22 @@ class SinglePhotos:
                 await writer.add(part)
                 if writer.received > self._limits.max_photo_bytes:
                     raise LimitExceededError(_too_big(self._limits))
-            await writer.flush()
-            return await run_in_threadpool(self._store, user, name, staged, writer.received)
+            return await run_in_threadpool(self._store, user, name, writer)
         finally:
             staged.remove()
 
-    def _store(self, user: User, name: str, staged: StagedFile, size: int) -> str:
-        if size == 0:
+    def _store(self, user: User, name: str, writer: StagedWriter) -> str:
+        if writer.received == 0:
             raise Refusal("EMPTY")
-        is_archive = archive_kind(staged.head(), name) is not None
-        sha256 = staged.finish(size)
-        self._blobs.add_file(staged.path, sha256)
+        sha256 = writer.finish(writer.received)
+        is_archive = archive_kind(writer.staged.head, name) is not None
+        self._blobs.add_file(writer.staged.path, sha256)
         with self._database.transaction() as session:
             batch = create_batch(session, user.id, name, priority=PRIORITY)
             if is_archive:
                 add_archive(session, batch.id, 1, name, sha256=sha256)
             else:
-                add_items(session, batch.id, [NewItem(position=1, path=name, sha256=sha256, size_bytes=size)])
+                add_items(session, batch.id, [NewItem(position=1, path=name, sha256=sha256, size_bytes=writer.received)])
             seal_batch(session, batch.id)
         if is_archive:
             self._nudger.unpack(batch.id)

@@ -12,18 +12,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from db.batches import NewItem, add_archive, add_items, cancel_batch, get_batch
+from db.batches import cancel_batch, get_batch
 from db.blobs import Blobs, require_space
 from db.errors import ConflictError, LimitExceededError
 from db.names import archive_kind, is_junk
 from db.schema import Batch, Upload, User
 from db.session import Database, utc_now
 from db.settings import DataSettings
-from db.uploads import advance_upload, finish_upload, open_upload, uploads_of
+from db.uploads import advance_upload, open_upload
+from ui.accepting import Acceptor, CompleteFile, too_big
 from ui.nudge import Nudger
 from ui.settings import UiSettings
 from ui.staging import StagedFile, StagedWriter, remove_batch_staging, uploads_dir
@@ -36,6 +37,8 @@ CHUNK_BYTES = 8 * 1024**2
 STALE_AFTER_S = 24 * 3600.0
 # Uploads under way whose running hash is remembered; the others are read again at their end.
 MAX_REMEMBERED = 1000
+# A batch that was looked up this long ago is still there, most likely; what is written is checked again.
+SEEN_FOR_S = 5.0
 
 
 class WrongOffsetError(ConflictError):
@@ -60,6 +63,11 @@ class Chunk:
     size: int
     offset: int
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What the file is known by while it arrives."""
+        return self.batch_id, self.number
+
 
 @dataclass(frozen=True)
 class Received:
@@ -83,13 +91,14 @@ class Receiver:
         nudger: Nudger,
     ) -> None:
         self._database = database
-        self._blobs = blobs
+        self._acceptor = Acceptor(database, blobs, limits)
         self._data_settings = data_settings
         self._limits = limits
         self._settings = settings
         self._nudger = nudger
         self._busy: set[tuple[str, int]] = set()
         self._staged: dict[tuple[str, int], StagedFile] = {}
+        self._seen: dict[tuple[str, int], float] = {}
         self._batch_bytes: dict[str, int] = {}
 
     async def receive(self, user: User, chunk: Chunk, body: AsyncIterator[bytes]) -> Received:
@@ -103,63 +112,72 @@ class Receiver:
             StorageFullError: the disk has no room for the rest of the file.
         """
         with self._held(chunk):
-            known = await run_in_threadpool(self._known, user, chunk)
-            if known.done:
-                return known
-            if chunk.offset != known.received:
-                raise WrongOffsetError(known.received)
+            if not self._is_new_and_small(user, chunk):
+                known = await run_in_threadpool(self._known, user, chunk)
+                if known.done:
+                    return known
+                if chunk.offset != known.received:
+                    raise WrongOffsetError(known.received)
             code = self._refused_unseen(chunk)
             if code is not None:
-                return await run_in_threadpool(self._refuse, user, chunk, code)
-            staged = self._staged_file(chunk)
-            staged.rewind(chunk.offset)
-            writer = StagedWriter(staged, chunk.offset)
+                return await self._accept(user, chunk, refused=code)
+            writer = StagedWriter(self._staged_file(chunk), chunk.offset)
             async for part in body:
                 await writer.add(part)
                 if chunk.offset + writer.received > chunk.size:
                     msg = f"More bytes arrived than the {chunk.size:,} that were announced. Send the file again."
                     raise LimitExceededError(msg)
-            await writer.flush()
-            return await run_in_threadpool(self._advance, user, chunk, staged, chunk.offset + writer.received)
+            return await self._advance(user, chunk, writer)
 
     @contextmanager
     def _held(self, chunk: Chunk) -> Iterator[None]:
         """Two tabs may send the same file: the second one is told to come back."""
-        key = (chunk.batch_id, chunk.number)
-        if key in self._busy:
+        if chunk.key in self._busy:
             raise WrongOffsetError(chunk.offset)
-        self._busy.add(key)
+        self._busy.add(chunk.key)
         try:
             yield
         finally:
-            self._busy.discard(key)
+            self._busy.discard(chunk.key)
+
+    def _is_new_and_small(self, user: User, chunk: Chunk) -> bool:
+        """Whether a look into the database can be spared: a whole file in one chunk, for a batch seen just now.
+
+        What is recorded in the end is checked in any case, in the transaction that records it.
+        """
+        seen_at = self._seen.get((chunk.batch_id, user.id), 0.0)
+        if chunk.offset or chunk.size > CHUNK_BYTES or time.monotonic() - seen_at > SEEN_FOR_S:
+            return False
+        if chunk.key in self._staged:
+            return False
+        self._count_bytes(chunk.batch_id, chunk.size)
+        return True
 
     def _known(self, user: User, chunk: Chunk) -> Received:
         with self._database.reading() as session:
             _receiving_batch(session, user, chunk.batch_id)
             upload = _upload_of(session, chunk)
+            if chunk.batch_id not in self._batch_bytes:
+                self._batch_bytes[chunk.batch_id] = _bytes_of(session, chunk.batch_id)
+        self._seen[chunk.batch_id, user.id] = time.monotonic()
         if upload is not None and (upload.path != chunk.path or upload.size_bytes != chunk.size):
             msg = f"File {chunk.number} of this batch is another one. Start a new batch for these files."
             raise ConflictError(msg)
         if upload is not None and upload.done:
             return Received(chunk.size, done=True)
-        self._count_bytes(chunk, is_new=upload is None)
+        if upload is None:
+            self._count_bytes(chunk.batch_id, chunk.size)
         require_space(self._data_settings, chunk.size - chunk.offset)
         # Staging may have been cleared meanwhile: what is not on the disk is not here.
         on_disk = _size(self._staged_file(chunk).path)
         return Received(min(upload.received_bytes, on_disk) if upload else 0, done=False)
 
-    def _count_bytes(self, chunk: Chunk, *, is_new: bool) -> None:
-        if chunk.batch_id not in self._batch_bytes:
-            with self._database.reading() as session:
-                before = sum(upload.size_bytes for upload in uploads_of(session, chunk.batch_id))
-            self._batch_bytes[chunk.batch_id] = before
-        if not is_new:
-            return
-        if self._batch_bytes[chunk.batch_id] + chunk.size > self._settings.max_batch_bytes:
+    def _count_bytes(self, batch_id: str, size: int) -> None:
+        counted = self._batch_bytes.get(batch_id, 0) + size
+        if counted > self._settings.max_batch_bytes:
             msg = f"A batch may have {self._settings.max_batch_bytes:,} bytes; this file goes beyond. Send it in a new one."
             raise LimitExceededError(msg)
-        self._batch_bytes[chunk.batch_id] += chunk.size
+        self._batch_bytes[batch_id] = counted
 
     def _refused_unseen(self, chunk: Chunk) -> str | None:
         if is_junk(chunk.path):
@@ -168,66 +186,53 @@ class Receiver:
             return "EMPTY"
         return "TOO_BIG" if chunk.size > max(self._limits.max_photo_bytes, self._limits.max_archive_bytes) else None
 
-    def _advance(self, user: User, chunk: Chunk, staged: StagedFile, received: int) -> Received:
-        is_archive = archive_kind(staged.head(), chunk.path) is not None
+    async def _advance(self, user: User, chunk: Chunk, writer: StagedWriter) -> Received:
+        received = chunk.offset + writer.received
+        if received == chunk.size:
+            return await self._accept(user, chunk, writer)
         # Known from the first chunk on: the other gigabytes of a film need not be sent.
-        if not is_archive and chunk.size > self._limits.max_photo_bytes:
-            return self._refuse(user, chunk, "TOO_BIG")
-        if is_archive and chunk.size > self._limits.max_archive_bytes:
-            return self._refuse(user, chunk, "ARCHIVE_TOO_BIG")
-        if received < chunk.size:
-            staged.sync()  # a power cut must not leave zeros that the row calls received
+        code = await run_in_threadpool(self._record_part, user, chunk, writer, received)
+        if code is not None:
+            return await self._accept(user, chunk, refused=code)
+        return Received(received, done=False)
+
+    def _record_part(self, user: User, chunk: Chunk, writer: StagedWriter, received: int) -> str | None:
+        writer.flush()
+        if received == 0:
+            return None
+        is_archive = archive_kind(writer.staged.head, chunk.path) is not None
+        code = too_big(chunk.size, self._limits, is_archive=is_archive)
+        if code is None:
+            writer.staged.sync()  # a power cut must not leave zeros that the row calls received
             with self._database.transaction() as session:
                 _receiving_batch(session, user, chunk.batch_id)
                 upload = open_upload(session, chunk.batch_id, chunk.number, chunk.path, chunk.size)
                 advance_upload(session, upload.id, received)
-            _touch(staged.path.parent)
-            return Received(received, done=False)
-        self._accept(user, chunk, staged, is_archive=is_archive)
-        return Received(received, done=True)
+            _touch(writer.staged.path.parent)
+        return code
 
-    def _accept(self, user: User, chunk: Chunk, staged: StagedFile, *, is_archive: bool) -> None:
-        sha256 = staged.finish(chunk.size)
-        self._blobs.add_file(staged.path, sha256)
-        with self._database.transaction() as session:
-            _receiving_batch(session, user, chunk.batch_id)
-            upload = open_upload(session, chunk.batch_id, chunk.number, chunk.path, chunk.size)
-            if is_archive:
-                add_archive(session, chunk.batch_id, chunk.number, chunk.path, sha256=sha256)
-            else:
-                item = NewItem(position=chunk.number, path=chunk.path, sha256=sha256, size_bytes=chunk.size)
-                add_items(session, chunk.batch_id, [item])
-            finish_upload(session, upload.id)
-        self._forget(chunk)
-        if is_archive:
+    async def _accept(
+        self, user: User, chunk: Chunk, writer: StagedWriter | None = None, refused: str | None = None
+    ) -> Received:
+        file = CompleteFile(user, chunk.batch_id, chunk.number, chunk.path, chunk.size, writer, refused)
+        accepted = await self._acceptor.accept(file)
+        staged = self._staged.pop(chunk.key, None)
+        if accepted.refused and staged is not None:
+            await run_in_threadpool(staged.remove)
+        if accepted.is_archive:
             self._nudger.unpack(chunk.batch_id)
-        else:
+        elif not accepted.refused:
             self._nudger.tag()
-
-    def _refuse(self, user: User, chunk: Chunk, code: str) -> Received:
-        with self._database.transaction() as session:
-            _receiving_batch(session, user, chunk.batch_id)
-            upload = open_upload(session, chunk.batch_id, chunk.number, chunk.path, chunk.size)
-            item = NewItem(position=chunk.number, path=chunk.path, size_bytes=chunk.size, refused=code)
-            add_items(session, chunk.batch_id, [item])
-            finish_upload(session, upload.id)
-        self._staged_file(chunk).remove()
-        self._forget(chunk)
-        return Received(chunk.size, done=True, code=code)
+        return Received(chunk.size, done=True, code=accepted.refused)
 
     def _staged_file(self, chunk: Chunk) -> StagedFile:
-        key = (chunk.batch_id, chunk.number)
-        staged = self._staged.get(key)
+        staged = self._staged.get(chunk.key)
         if staged is None:
             folder = uploads_dir(self._data_settings.staging_dir) / chunk.batch_id
-            staged = StagedFile(folder / f"{chunk.number}.part")
-            self._staged[key] = staged
+            staged = self._staged[chunk.key] = StagedFile(folder / f"{chunk.number}.part")
             if len(self._staged) > MAX_REMEMBERED:
                 del self._staged[next(iter(self._staged))]
         return staged
-
-    def _forget(self, chunk: Chunk) -> None:
-        self._staged.pop((chunk.batch_id, chunk.number), None)
 
     def sealed(self, batch_id: str, state: str) -> None:
         """The batch is complete: nothing of it is left in staging, and the workers hear of it."""
@@ -292,6 +297,10 @@ def _touched_at(path: Path) -> float:
 def _touch(folder: Path) -> None:
     now = time.time()
     os.utime(folder, (now, now))
+
+
+def _bytes_of(session: Session, batch_id: str) -> int:
+    return session.scalar(select(func.coalesce(func.sum(Upload.size_bytes), 0)).where(Upload.batch_id == batch_id)) or 0
 
 
 def _upload_of(session: Session, chunk: Chunk) -> Upload | None:

@@ -65,15 +65,15 @@ class BatchPage {
     this.actions = h("div", { class: "pt-row" });
     this.problem = h("p", { class: "pt-soft pt-trouble", role: "status" });
     this.archives = h("div");
-    this.reasons = h("div");
+    this.reasons = h("ul", { class: "pt-reasons", "aria-label": "Why photos were not tagged" });
     this.recent = h("div");
     this.filters = h("div", { class: "pt-filters", role: "group", "aria-label": "Which photos" });
     this.grid = new PhotoGrid(this.id);
     this.box.replaceChildren(
       h("p", { class: "pt-crumb" }, h("a", { href: "/app/batches" }, "All batches")),
       h("div", { class: "pt-head" }, h("h1", {}, batch.name), this.chip),
-      h("section", { class: "pt-card pt-progress", "aria-label": "Progress" }, this.bar, this.numbers, this.actions, this.problem),
-      this.archives, this.reasons, this.recent,
+      h("section", { class: "pt-card pt-progress", "aria-label": "Progress" }, this.bar, this.numbers, this.reasons, this.actions, this.problem),
+      this.archives, this.recent,
       h("div", { class: "pt-grid-head" }, h("h2", {}, "Photos"), this.filters), this.grid.element);
   }
 
@@ -143,12 +143,11 @@ class BatchPage {
     this.archives.replaceChildren(...words.map((text) => h("p", { class: "pt-notice pt-info" }, icon("info", 20), h("span", {}, text))),
       ...archives.map(({ path, state, reason }) => h("p", { class: `pt-notice ${state === "refused" ? "pt-bad" : "pt-info"}` }, icon(state === "refused" ? "warning" : "info", 20),
         h("span", {}, h("strong", {}, path), state === "refused" ? ` was refused: ${reason}.` : state === "cancelled" ? " was cancelled." : " is being unpacked."))));
-    this.reasons.replaceChildren(...(batch.reasons.length ? [h("section", { class: "pt-card pt-reasons", "aria-label": "Not tagged" }, h("h2", {}, "Not tagged"),
-      h("ul", {}, ...batch.reasons.map(({ text, count: n }) => h("li", {}, h("strong", {}, count(n)), ` ${text}`))))] : []));
+    this.reasons.replaceChildren(...batch.reasons.map(({ text, count: n }) => h("li", {}, h("strong", {}, count(n)), ` ${text}`)));
   }
 
   paintFilters(counts) {
-    const numbers = { all: counts.total, tagged: counts.tagged, refused: counts.refused + counts.skipped, failed: counts.failed };
+    const numbers = { all: counts.total - counts.skipped, tagged: counts.tagged, refused: counts.refused + counts.skipped, failed: counts.failed };
     const wanted = FILTERS.filter(([key]) => key === "all" || numbers[key] > 0);
     if (!wanted.some(([key]) => key === this.filter)) this.filter = "all";
     const now = JSON.stringify([wanted.map(([key]) => [key, numbers[key]]), this.filter]);

@@ -90,21 +90,19 @@ export function chip(state) {
 
 /** How much of a batch is tagged, and how much was not. */
 export function progressBar(counts, label) {
-  const done = counts.total - counts.open;
-  const bar = h("span", {
-    class: "pt-bar pt-bar-big", role: "progressbar", "aria-label": label, "aria-valuemin": 0, "aria-valuemax": counts.total || 1, "aria-valuenow": done,
-  });
+  const bar = h("span", { class: "pt-bar pt-bar-big", role: "progressbar", "aria-label": label, "aria-valuemin": 0 });
   fillBar(bar, counts);
   return bar;
 }
 
 /** Moves a bar that `progressBar` made. */
 export function fillBar(bar, counts) {
-  const parts = [["tagged", counts.tagged], ["not", counts.refused + counts.failed + counts.skipped], ["cancelled", counts.cancelled]];
+  const parts = [["tagged", counts.tagged], ["not", counts.refused + counts.failed], ["cancelled", counts.cancelled]];
   if (bar.childElementCount !== parts.length) bar.replaceChildren(...parts.map(([kind]) => h("span", { class: `pt-part pt-part-${kind}` })));
-  parts.forEach(([, n], at) => { bar.children[at].style.width = `${counts.total ? (n / counts.total) * 100 : 0}%`; });
-  bar.setAttribute("aria-valuemax", counts.total || 1);
-  bar.setAttribute("aria-valuenow", counts.total - counts.open);
+  const all = counts.total - counts.skipped;
+  parts.forEach(([, n], at) => { bar.children[at].style.width = `${all ? (n / all) * 100 : 0}%`; });
+  bar.setAttribute("aria-valuemax", all || 1);
+  bar.setAttribute("aria-valuenow", all - counts.open);
 }
 
 function summary({ counts, state, reason }) {

@@ -67,6 +67,7 @@ export class PhotoGrid {
 
   put(page, items) {
     for (const item of items) {
+      if (item.is_junk && !this.states.length) continue; // of nobody's interest among the photos; listed under "Refused"
       const known = this.shown.get(item.id);
       if (known && known.item.state === item.state && known.item.has_previews === item.has_previews) continue;
       const tile = h("li", { class: `pt-tile pt-is-${item.state}`, "data-id": item.id }, ...this.inside(item));
@@ -98,7 +99,7 @@ export class PhotoGrid {
   /** Looks again at what is on the screen and not finished, and at the end of a list that may have grown. */
   async refresh(open) {
     if (this.reading) return;
-    const unfinished = this.pages.filter((page) => page.ids.some((id) => OPEN.includes(this.shown.get(id).item.state)) && this.isSeen(page));
+    const unfinished = this.pages.filter((page) => page.ids.length && page.ids.some((id) => OPEN.includes(this.shown.get(id).item.state)) && this.isSeen(page));
     const { pages } = this;
     for (const page of unfinished.slice(0, REFRESHED)) {
       const found = await this.read(page.after);

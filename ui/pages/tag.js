@@ -1,6 +1,6 @@
 // The Tag page: one photo shows its labels here, many files become a batch.
 
-import { h, icon, bytes, count, plural, say } from "./dom.js";
+import { h, icon, count, limit, say } from "./dom.js";
 import { noticeBox, status, withCode } from "./status.js";
 import { fromDrop, fromInput, isArchive, nameOf } from "./files.js";
 import { showSingle } from "./single.js";
@@ -88,9 +88,9 @@ function accepted() {
   const rows = h("dl", { class: "pt-accepted" });
   const row = (term, ...words) => rows.append(h("dt", {}, term), h("dd", {}, ...words));
   status().then(({ limits }) => {
-    row("Photos", `JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP and TIFF, up to ${bytes(limits.photo_bytes)} each`);
-    row("Archives", `ZIP and TAR (also .gz, .bz2, .xz, .zst), up to ${bytes(limits.archive_bytes)} each`);
-    row("Folders", `up to ${count(limits.batch_files)} files and ${bytes(limits.batch_bytes)}; other files in them are skipped or named with a reason`);
+    row("Photos", `JPEG, PNG, WebP, HEIC, AVIF, GIF, BMP and TIFF, up to ${limit(limits.photo_bytes)} each`);
+    row("Archives", `ZIP and TAR (also .gz, .bz2, .xz, .zst), up to ${limit(limits.archive_bytes)} each`);
+    row("Folders", `up to ${count(limits.batch_files)} files and ${limit(limits.batch_bytes)}; other files in them are skipped or named with a reason`);
     row("Broken off?", "Drop the same files again: the upload continues where it stopped.");
   }).catch(() => {});
   return h("section", { class: "pt-what", "aria-label": "What is accepted" }, h("h2", {}, "What you can drop"), rows);
@@ -102,7 +102,6 @@ async function starterNotice(box) {
     box.replaceChildren(h("p", { class: "pt-notice pt-info" }, icon("info", 20),
       h("span", {}, "No model version is active yet. One is chosen when a worker starts.")));
   } else if (version.is_starter) {
-    const text = `The starter model is at work. It came with phototag, knows only ${plural(version.labels, "label")} and is often wrong. \`phototag models fetch imagenet\` gets one that knows 1,000.`;
-    box.replaceChildren(h("p", { class: "pt-notice pt-info" }, icon("info", 20), h("span", {}, ...withCode(text))));
+    box.replaceChildren(h("p", { class: "pt-notice pt-info" }, icon("info", 20), h("span", {}, ...withCode(`${version.notice} For 1,000 labels: \`phototag models fetch imagenet\`.`))));
   }
 }

@@ -51,6 +51,14 @@ export function bytes(n) {
   return `${unit === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)} ${units[unit]}`;
 }
 
+/** A limit, in the units that files are measured in; never more than it is. */
+export function limit(n) {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (n >= 1024 && unit < units.length - 1) { n /= 1024; unit += 1; }
+  return `${count(Math.floor(n))} ${units[unit]}`;
+}
+
 /** How long something takes, as a person would say it. */
 export function duration(seconds) {
   if (seconds < 1) return "a moment";
