@@ -45,6 +45,27 @@ class ActiveClassifier:
             self._load(active, label_ids)
         return self.classifier is not None
 
+    @property
+    def loaded_version_id(self) -> int:
+        """Id of the version that is loaded; `follow` returned True before."""
+        return self._require_loaded()[0]
+
+    @property
+    def loaded(self) -> Classifier:
+        """The classifier that is loaded; `follow` returned True before."""
+        return self._require_loaded()[1]
+
+    @property
+    def space(self) -> str:
+        """Address of the loaded version's features."""
+        return self.loaded.space
+
+    def _require_loaded(self) -> tuple[int, Classifier]:
+        if self.version_id is None or self.classifier is None:
+            msg = "No model version is loaded; one was expected before photos are claimed. Restart this worker."
+            raise PhototagError(msg)
+        return self.version_id, self.classifier
+
     def _load(self, version: ModelVersion, label_ids: list[int]) -> None:
         try:
             classifier = load_classifier(self._settings, self._data_dir, version.artifact, version.card)
