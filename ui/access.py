@@ -6,7 +6,7 @@ import inspect
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, Literal, ParamSpec, cast
 
 from fastapi import HTTPException, Request
 
@@ -27,7 +27,6 @@ REMEMBERED_S = 5.0
 MAX_REMEMBERED = 10_000
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 
 class Sessions:
@@ -65,7 +64,7 @@ class Needs:
     """A FastAPI dependency: the caller, who must have at least this role. Tests find it on every route."""
 
     def __init__(self, role: Role) -> None:
-        self.role = role
+        self.role: Role = role
 
     def __call__(self, request: Request) -> User:
         """The caller.
@@ -76,13 +75,13 @@ class Needs:
         return allowed(request.scope.get(USER_KEY), self.role)
 
 
-def require(role: Role) -> Callable[[Callable[P, R]], Callable[P, Awaitable[Any]]]:
+def require(role: Role) -> Callable[[Callable[P, object]], Callable[P, Awaitable[Any]]]:
     """Guards a Gradio handler: it runs for callers with at least `role` only. It must take a `gr.Request`.
 
     Gradio's visibility settings hide a function from pages and docs but do not stop anyone from calling it.
     """
 
-    def decorate(handler: Callable[P, R]) -> Callable[P, Awaitable[Any]]:
+    def decorate(handler: Callable[P, object]) -> Callable[P, Awaitable[Any]]:
         @functools.wraps(handler)
         async def checked(*args: P.args, **kwargs: P.kwargs) -> Any:
             allowed(user_of_event((*args, *kwargs.values())), role)

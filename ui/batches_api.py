@@ -1,24 +1,16 @@
-"""JSON routes about batches: list, counts, photos, cancel, retry, results; and what the service is doing."""
+"""JSON routes that read batches: the list, one batch's counts, its photos page by page."""
 
-import tempfile
-from collections.abc import Iterable, Iterator
-from typing import IO, Annotated, Literal
-from urllib.parse import quote
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi import Path as PathParameter
-from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
-from db.batch_view import batch_items, batch_progress, iter_items, recent_tagged
-from db.batches import cancel_batch, get_batch, list_batches, retry_batch
-from db.errors import ConflictError
-from db.schema import OPEN_BATCH_STATES, Batch, User
+from db.batch_view import batch_items, batch_progress, recent_tagged
+from db.batches import get_batch, list_batches
+from db.schema import Batch, User
 from db.session import Database
-from db.settings import DataSettings
 from ui.access import Needs
-from ui.nudge import Nudger
-from ui.results import csv_lines, jsonl_lines
 from ui.shapes import Json, batch_shape, cursor_of, item_shape
 
 Owner = Annotated[User, Depends(Needs("owner"))]
@@ -29,18 +21,15 @@ PAGE = 60
 MAX_PAGE = 200
 COVERS = 4
 MAX_CLOSED = 2000
-COPY_BYTES = 256 * 1024
 
 
-def batches_routes(
-    database: Database, data_settings: DataSettings, nudger: Nudger
-) -> APIRouter:
-    """Everything about batches but their making, which is in `ui.uploads_api`."""
+def batches_routes(database: Database) -> APIRouter:
+    """What there is to read of batches. They are made in `ui.uploads_api` and changed in `ui.acting_api`."""
     router = APIRouter(prefix="/api/batches")
     closed = ClosedBatches()
 
     @router.get("")
-    def list_own(user: Owner, limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 30, before: str | None = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    def list_own(user: Owner, limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 30, before: str | None = None) -> Json:
         with database.reading() as session:
             batches = list_batches(session, user, limit, before)
             shapes = [closed.get(batch.id) or _list_shape(session, batch) for batch in batches]
@@ -50,13 +39,13 @@ def batches_routes(
         return {"batches": shapes, "more": len(shapes) == limit}
 
     @router.get("/{batch_id}")
-    def show(batch_id: BatchId, user: Owner) -> Json:  # pyright: ignore[reportUnusedFunction]
+    def show(batch_id: BatchId, user: Owner) -> Json:
         with database.reading() as session:
             batch = get_batch(session, batch_id, user)
             return batch_shape(batch, batch_progress(session, batch_id))
 
     @router.get("/{batch_id}/items")
-    def list_items(  # pyright: ignore[reportUnusedFunction]
+    def list_items(
         batch_id: BatchId,
         user: Owner,
         after: Annotated[str, Query(pattern=r"^(\d{1,9}\.\d{1,9})?$")] = "",
@@ -69,41 +58,10 @@ def batches_routes(
         return {"items": [item_shape(item) for item in items], "more": len(items) == limit}
 
     @router.get("/{batch_id}/recent")
-    def list_recent(batch_id: BatchId, user: Owner, limit: Annotated[int, Query(ge=1, le=50)] = 12) -> Json:  # pyright: ignore[reportUnusedFunction]
+    def list_recent(batch_id: BatchId, user: Owner, limit: Annotated[int, Query(ge=1, le=50)] = 12) -> Json:
         with database.reading() as session:
             get_batch(session, batch_id, user)
             return {"items": [item_shape(item) for item in recent_tagged(session, batch_id, limit)]}
-
-    @router.post("/{batch_id}/cancel")
-    def cancel(batch_id: BatchId, user: Owner) -> Json:  # pyright: ignore[reportUnusedFunction]
-        with database.transaction() as session:
-            batch = get_batch(session, batch_id, user)
-            if batch.state not in OPEN_BATCH_STATES:
-                msg = f"This batch is {batch.state} already; there is nothing left to cancel."
-                raise ConflictError(msg)
-            cancel_batch(session, batch_id)
-        return show(batch_id, user)
-
-    @router.post("/{batch_id}/retry", status_code=201)
-    def retry(batch_id: BatchId, user: Owner) -> Json:  # pyright: ignore[reportUnusedFunction]
-        with database.transaction() as session:
-            get_batch(session, batch_id, user)
-            batch = retry_batch(session, batch_id, user.id)
-        nudger.tag()
-        return {"id": batch.id}
-
-    @router.get("/{batch_id}/results.{form}")
-    def results(batch_id: BatchId, form: Literal["csv", "jsonl"], user: Owner) -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]
-        # A slow reader must not hold a database connection: the file is written first. Unlinked, so it cannot stay.
-        data_settings.staging_dir.mkdir(parents=True, exist_ok=True)
-        stream = tempfile.TemporaryFile(dir=data_settings.staging_dir)  # noqa: SIM115 - closed when it is sent
-        with database.reading() as session:
-            name = get_batch(session, batch_id, user).name
-            items = iter_items(session, batch_id)
-            _write(stream, csv_lines(items) if form == "csv" else jsonl_lines(items))
-        headers = {"Content-Disposition": _attachment(f"{name}-results.{form}"), "Cache-Control": "no-store"}
-        media_type = "text/csv; charset=utf-8" if form == "csv" else "application/jsonl; charset=utf-8"
-        return StreamingResponse(_parts(stream), media_type=media_type, headers=headers)
 
     return router
 
@@ -129,21 +87,3 @@ def _list_shape(session: Session, batch: Batch) -> Json:
     newest = recent_tagged(session, batch.id, COVERS)
     covers = [item.photo_id for item in newest if item.has_previews]
     return batch_shape(batch, batch_progress(session, batch.id)) | {"covers": covers}
-
-
-def _write(stream: IO[bytes], lines: Iterable[str]) -> None:
-    for line in lines:
-        stream.write(line.encode())
-    stream.seek(0)
-
-
-def _parts(stream: IO[bytes]) -> Iterator[bytes]:
-    with stream:
-        while data := stream.read(COPY_BYTES):
-            yield data
-
-
-def _attachment(name: str) -> str:
-    """A Content-Disposition whose plain name is harmless and whose full name survives (RFC 6266)."""
-    harmless = "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "_" for c in name).strip(". ") or "results"
-    return f"attachment; filename=\"{harmless}\"; filename*=UTF-8''{quote(name.replace('/', '_'), safe='')}"

@@ -126,14 +126,14 @@ class GradioGuard:
             await refuse(send, 413, "TOO_LARGE", f"At most {MAX_JSON_BYTES:,} bytes were expected.", close=True)
             return
         try:
-            asked = json.loads(body) if body else {}
+            asked: object = json.loads(body) if body else {}
         except (ValueError, RecursionError):
             await refuse(send, 400, "BAD_JSON", "The body is not JSON.")
             return
         if self._names_foreign_file(user, asked):
             await refuse(send, 403, "NOT_YOUR_FILE", "Upload the file first; addresses and other files are not read.")
             return
-        stream = asked.get("session_hash") if isinstance(asked, dict) else None
+        stream = cast("dict[str, object]", asked).get("session_hash") if isinstance(asked, dict) else None
         if not isinstance(stream, str) or not self._claim(user, stream):
             await _not_here(send)
             return

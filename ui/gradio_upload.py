@@ -21,7 +21,7 @@ def track_temp_files() -> None:
 
     It keeps those of aborted uploads for ever; a comparison of directory listings would also hit other people's.
     """
-    import gradio.route_utils  # noqa: PLC0415 - reads its environment at import, which ui.web sets before
+    import gradio.route_utils  # noqa: PLC0415 - the guard is imported before the environment is set that it reads
 
     parser: Any = gradio.route_utils
     real = parser.NamedTemporaryFile

@@ -71,7 +71,7 @@ class Guard:
         body_caps: Sequence[tuple[str, int]] = (),
         page_head: str = "",
     ) -> None:
-        self._app = app
+        self.app = app
         self._sessions = sessions
         self._hosts = hosts
         self._mounts = mounts
@@ -85,13 +85,15 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         mount = next((path for path in self._mounts if _under(scope["path"], path)), None)
         send = with_headers(scope, send, page_head=self._page_head if mount else b"")
         headers = headers_of(scope)
         if not self._hosts.accepts(headers.get("host", "")):
-            await refuse(send, 400, "BAD_HOST", "This address is not served here. Set PHOTOTAG_ALLOWED_HOSTS to allow it.")
+            await refuse(
+                send, 400, "BAD_HOST", "This address is not served here. Set PHOTOTAG_ALLOWED_HOSTS to allow it."
+            )
         elif scope["method"] not in READING and not _same_origin(headers):
             await refuse(send, 403, "CROSS_SITE", "A page of another site sent this request; it was not carried out.")
         else:
@@ -112,7 +114,9 @@ class Guard:
             return
         key = user.id if user else (scope.get("client") or ("?",))[0]
         if self._connections[key] >= MAX_CONNECTIONS:
-            await refuse(send, 429, "TOO_MANY_CONNECTIONS", "Too many requests at once. Close some tabs.", retry_after_s=2)
+            await refuse(
+                send, 429, "TOO_MANY_CONNECTIONS", "Too many requests at once. Close some tabs.", retry_after_s=2
+            )
             return
         self._connections[key] += 1
         try:
@@ -139,7 +143,7 @@ class Guard:
             await limited.answer_too_large()
             return
         try:
-            await self._app(scope, limited.receive, limited.send)
+            await self.app(scope, limited.receive, limited.send)
         except Exception:
             if not limited.exceeded:
                 raise
@@ -191,7 +195,11 @@ def _same_origin(headers: Mapping[str, str]) -> bool:
 async def _ask_to_log_in(scope: Scope, send: Send, headers: Mapping[str, str]) -> None:
     if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
         await send(
-            {"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login"), (b"content-length", b"0")]}
+            {
+                "type": "http.response.start",
+                "status": 303,
+                "headers": [(b"location", b"/login"), (b"content-length", b"0")],
+            }
         )
         await send({"type": "http.response.body", "body": b""})
         return

@@ -1,5 +1,6 @@
 """Entering by a one-time link and leaving again."""
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -26,7 +27,7 @@ def login_routes(database: Database, sessions: Sessions, *, https: bool) -> APIR
     router = APIRouter()
 
     @router.get("/login")
-    async def enter(request: Request, token: str = "") -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def enter(request: Request, token: str = "") -> Response:
         if not token:
             return _page("Please log in", HOW_TO_GET_IN, status=200)
         session_token = await run_in_threadpool(_redeem, database, token)
@@ -47,7 +48,7 @@ def login_routes(database: Database, sessions: Sessions, *, https: bool) -> APIR
         return answer
 
     @router.post("/logout")
-    async def leave(request: Request, _user: Annotated[User, Depends(Needs("owner"))]) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def leave(request: Request, _user: Annotated[User, Depends(Needs("owner"))]) -> Response:
         token = token_of_cookies(request.headers.get("cookie", ""))
         if token:
             await run_in_threadpool(sessions.end, token)
@@ -57,6 +58,25 @@ def login_routes(database: Database, sessions: Sessions, *, https: bool) -> APIR
         return answer
 
     return router
+
+
+class WithoutTokens(logging.Filter):
+    """Takes the query from login addresses in uvicorn's access log: a log must not let anyone in."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                part.partition("?")[0] if isinstance(part, str) and part.startswith("/login") else part
+                for part in record.args
+            )
+        return True
+
+
+def hide_login_tokens() -> None:
+    """Installs the filter; more than once does no harm."""
+    access_log = logging.getLogger("uvicorn.access")
+    if not any(isinstance(known, WithoutTokens) for known in access_log.filters):
+        access_log.addFilter(WithoutTokens())
 
 
 def _redeem(database: Database, token: str) -> str | None:

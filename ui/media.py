@@ -21,7 +21,7 @@ def media_routes(database: Database, blobs: Blobs) -> APIRouter:
     router = APIRouter()
 
     @router.get("/media/{photo_id}/{size}.webp")
-    def preview(  # pyright: ignore[reportUnusedFunction]
+    def preview(
         request: Request, photo_id: int, size: Literal["320", "1024"], user: Annotated[User, Depends(Needs("owner"))]
     ) -> Response:
         sha256 = _visible_sha256(database, photo_id, user)
@@ -38,7 +38,9 @@ def media_routes(database: Database, blobs: Blobs) -> APIRouter:
 def _visible_sha256(database: Database, photo_id: int, user: User) -> str:
     query = select(Photo.sha256).where(Photo.id == photo_id, Photo.has_previews)
     if RANKS[user.role] < RANKS["reviewer"]:
-        query = query.where(exists().where(Item.photo_id == Photo.id, Item.batch_id == Batch.id, Batch.owner_id == user.id))
+        query = query.where(
+            exists().where(Item.photo_id == Photo.id, Item.batch_id == Batch.id, Batch.owner_id == user.id)
+        )
     with database.reading() as session:
         sha256 = session.scalar(query)
     if sha256 is None:

@@ -28,7 +28,9 @@ class UiSettings(BaseSettings):
     )
     max_batch_files: int = Field(default=200_000, ge=1, description="Files a person may send as one batch.")
     max_batch_bytes: int = Field(default=200 * GIB, ge=1, description="Bytes a person may send as one batch.")
-    login_link_valid_s: int = Field(default=3600, ge=60, description="Seconds after which a printed login link is void.")
+    login_link_valid_s: int = Field(
+        default=3600, ge=60, description="Seconds after which a printed login link is void."
+    )
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

@@ -70,7 +70,9 @@ class SinglePhotos:
             if is_archive:
                 add_archive(session, batch.id, 1, name, sha256=sha256)
             else:
-                add_items(session, batch.id, [NewItem(position=1, path=name, sha256=sha256, size_bytes=writer.received)])
+                add_items(
+                    session, batch.id, [NewItem(position=1, path=name, sha256=sha256, size_bytes=writer.received)]
+                )
             seal_batch(session, batch.id)
         if is_archive:
             self._nudger.unpack(batch.id)

@@ -32,11 +32,11 @@ def status_routes(database: Database, limits: Limits, settings: UiSettings, nudg
     router = APIRouter()
 
     @router.get("/health")
-    def health() -> Json:  # pyright: ignore[reportUnusedFunction]
+    def health() -> Json:
         return {"ok": True}
 
     @router.get("/api/status")
-    def status(user: Annotated[User, Depends(Needs("owner"))]) -> Json:  # pyright: ignore[reportUnusedFunction]
+    def status(user: Annotated[User, Depends(Needs("owner"))]) -> Json:
         with database.reading() as session:
             workers = live_workers(session)
             version = active_version(session)

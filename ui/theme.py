@@ -1,6 +1,7 @@
 """The one theme of all Gradio pages: system fonts and the colours of static/base.css."""
 
-import gradio as gr
+from gradio.themes import Base
+from gradio.themes.utils import colors
 
 # The same values stand in static/base.css, for what our own modules draw.
 PAPER, PAPER_DARK = "#faf9f7", "#141416"
@@ -9,11 +10,11 @@ INK, INK_DARK = "#1f2023", "#ececee"
 LINE, LINE_DARK = "#e5e2dd", "#303035"
 
 
-def make_theme() -> gr.themes.Base:
+def make_theme() -> Base:
     """No font is fetched: pages must look right without a network, and the policy forbids other hosts."""
-    theme = gr.themes.Base(
-        primary_hue=gr.themes.colors.teal,
-        neutral_hue=gr.themes.colors.stone,
+    theme = Base(
+        primary_hue=colors.teal,
+        neutral_hue=colors.stone,
         font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
         font_mono=["ui-monospace", "SF Mono", "Consolas", "monospace"],
     )

@@ -7,7 +7,7 @@ import datetime as dt
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +130,7 @@ class Receiver:
             return await self._advance(user, chunk, writer)
 
     @contextmanager
-    def _held(self, chunk: Chunk) -> Iterator[None]:
+    def _held(self, chunk: Chunk) -> Generator[None]:
         """Two tabs may send the same file: the second one is told to come back."""
         if chunk.key in self._busy:
             raise WrongOffsetError(chunk.offset)

@@ -20,13 +20,13 @@ from db.session import Database
 from db.settings import DataSettings
 from db.uploads import uploads_of
 from ui.access import Needs
+from ui.batches_api import BatchId
 from ui.settings import UiSettings
 from ui.shapes import Json
 from ui.single import SinglePhotos
 from ui.upload import CHUNK_BYTES, Chunk, Receiver, WrongOffsetError
 
 Owner = Annotated[User, Depends(Needs("owner"))]
-BatchId = Annotated[str, PathParameter(pattern="^[a-z][a-z0-9]{11}$")]
 
 SMALL_BATCH_FILES = 100
 SMALL_PRIORITY, FOLDER_PRIORITY = 2, 5
@@ -41,6 +41,14 @@ class NewBatch(BaseModel):
     idem_key: str | None = Field(default=None, min_length=8, max_length=64)
     count: int = Field(default=1, ge=1)
     bytes: int = Field(default=0, ge=0)
+
+
+class Place(BaseModel):
+    """Which part of which file a chunk is."""
+
+    path: str = Field(min_length=1, max_length=4096)
+    size: int = Field(ge=0)
+    offset: int = Field(ge=0)
 
 
 class Seal(BaseModel):
@@ -60,7 +68,7 @@ def uploads_routes(
     router = APIRouter(prefix="/api")
 
     @router.post("/batches", status_code=201)
-    def create(asked: NewBatch, user: Owner) -> Json:  # pyright: ignore[reportUnusedFunction]
+    def create(asked: NewBatch, user: Owner) -> Json:
         if asked.count > settings.max_batch_files or asked.bytes > settings.max_batch_bytes:
             msg = (
                 f"A batch may have {settings.max_batch_files:,} files and {settings.max_batch_bytes:,} bytes."
@@ -75,17 +83,15 @@ def uploads_routes(
         return {"id": batch.id, "state": batch.state, "chunk_bytes": CHUNK_BYTES}
 
     @router.put("/batches/{batch_id}/files/{number}")
-    async def put_chunk(  # pyright: ignore[reportUnusedFunction]
+    async def put_chunk(
         request: Request,
         batch_id: BatchId,
         number: Annotated[int, PathParameter(ge=1, le=settings.max_batch_files)],
-        path: Annotated[str, Query(min_length=1, max_length=4096)],
-        size: Annotated[int, Query(ge=0)],
-        offset: Annotated[int, Query(ge=0)],
+        place: Annotated[Place, Query()],
         user: Owner,
     ) -> JSONResponse:
-        clean, _ = clean_name(path)
-        chunk = Chunk(batch_id, number, clean, size, offset)
+        path, _ = clean_name(place.path)
+        chunk = Chunk(batch_id, number, path, place.size, place.offset)
         try:
             received = await receiver.receive(user, chunk, body_of(request))
         except WrongOffsetError as error:
@@ -95,16 +101,18 @@ def uploads_routes(
         return JSONResponse({"received": received.received, "done": received.done, "code": received.code})
 
     @router.get("/batches/{batch_id}/files")
-    def list_files(batch_id: BatchId, user: Owner) -> Json:  # pyright: ignore[reportUnusedFunction]
+    def list_files(batch_id: BatchId, user: Owner) -> Json:
         with database.reading() as session:
             batch = get_batch(session, batch_id, user)
             # arrays, not objects: a folder may have 100,000 files
-            files = [[upload.number, upload.size_bytes, upload.received_bytes, upload.done]
-                     for upload in uploads_of(session, batch_id)]
+            files = [
+                [upload.number, upload.size_bytes, upload.received_bytes, upload.done]
+                for upload in uploads_of(session, batch_id)
+            ]
         return {"id": batch.id, "state": batch.state, "files": files}
 
     @router.post("/batches/{batch_id}/seal")
-    def seal(batch_id: BatchId, asked: Seal, user: Owner) -> Json:  # pyright: ignore[reportUnusedFunction]
+    def seal(batch_id: BatchId, asked: Seal, user: Owner) -> Json:
         with database.transaction() as session:
             batch = get_batch(session, batch_id, user)
             if batch.state == "receiving":
@@ -115,7 +123,7 @@ def uploads_routes(
         return {"id": batch_id, "state": state}
 
     @router.post("/photos", status_code=201)
-    async def try_one(  # pyright: ignore[reportUnusedFunction]
+    async def try_one(
         request: Request, name: Annotated[str, Query(min_length=1, max_length=4096)], user: Owner
     ) -> Json:
         clean, _ = clean_name(PurePosixPath(name.replace("\\", "/")).name or name)

@@ -15,7 +15,7 @@ def web_file_routes() -> APIRouter:
     router = APIRouter()
 
     @router.get("/web/{version}/{name}")
-    def web_file(version: str, name: str) -> Response:  # pyright: ignore[reportUnusedFunction]
+    def web_file(version: str, name: str) -> Response:
         found = web_files().get(name)
         if found is None:
             raise HTTPException(404)
@@ -25,12 +25,12 @@ def web_file_routes() -> APIRouter:
         return Response(content, media_type=media_type, headers={"Cache-Control": cache})
 
     @router.get("/favicon.ico")
-    def favicon() -> Response:  # pyright: ignore[reportUnusedFunction]
+    def favicon() -> Response:
         media_type, content = web_files()["icon.svg"]
         return Response(content, media_type=media_type, headers={"Cache-Control": "public, max-age=86400"})
 
     @router.get("/manifest.json")
-    def manifest() -> Response:  # pyright: ignore[reportUnusedFunction]
+    def manifest() -> Response:
         icon = {"src": f"{web_root()}/icon.svg", "type": "image/svg+xml", "sizes": "any"}
         return JSONResponse({"name": "phototag", "start_url": "/app/", "display": "browser", "icons": [icon]})
 

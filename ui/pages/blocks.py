@@ -59,6 +59,6 @@ def _tag_photo_with(singles: SinglePhotos) -> Any:
 
 
 async def _parts(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as stream:  # noqa: ASYNC230 - read in a thread below
+    with path.open("rb") as stream:
         while data := await asyncio.to_thread(stream.read, READ_BYTES):
             yield data

@@ -102,6 +102,6 @@ async function starterNotice(box) {
     box.replaceChildren(h("p", { class: "pt-notice pt-info" }, icon("info", 20),
       h("span", {}, "No model version is active yet. One is chosen when a worker starts.")));
   } else if (version.is_starter) {
-    box.replaceChildren(h("p", { class: "pt-notice pt-info" }, icon("info", 20), h("span", {}, ...withCode(`${version.notice} For 1,000 labels: \`phototag models fetch imagenet\`.`))));
+    box.replaceChildren(h("p", { class: "pt-notice pt-info" }, icon("info", 20), h("span", {}, ...withCode(version.notice))));
   }
 }
