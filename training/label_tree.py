@@ -3,7 +3,6 @@
 import json
 import sys
 import tomllib
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 
 from db.errors import PhototagError
+from db.labels import name_key
 
 PLACES_FILE = Path(__file__).with_name("label_places.toml")
 PATH_SEPARATOR = " > "
@@ -165,11 +165,6 @@ def _check_names(tree_paths: Iterable[Sequence[str]]) -> None:
                 msg = f"{path[depth - 1]!r} is used twice: {place} and {places[key]}. Add a name to {PLACES_FILE.name}."
                 raise LabelTreeError(msg)
         leaves.add(name_key(path[-1]))
-
-
-def name_key(name: str) -> str:
-    """What two names have in common that a person would take for the same."""
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def render(tree: Sequence[Mapping[str, object]]) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from db.labels import name_key
 from training.label_tree import (
     LabelTreeError,
     Places,
     build_tree,
     main,
-    name_key,
     read_classes,
     read_places,
     read_synsets,
