@@ -85,7 +85,7 @@ def _ids_of(session: Session, keys: Collection[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for group in _groups(list(keys)):
         query = select(Label.name_key, Label.id).where(Label.name_key.in_(group))
-        found.update(row.t for row in session.execute(query))
+        found.update({row.name_key: row.id for row in session.execute(query)})
     return found
 
 

@@ -74,7 +74,7 @@ def user_of_session(session: Session, token: str) -> User | None:
     ).one_or_none()
     if row is None:
         return None
-    login, user = row.t
+    login, user = row
     expires_at = min(utc_now() + SESSION_IDLE, login.created_at + SESSION_ABSOLUTE)
     if expires_at - login.expires_at > SLIDE_STEP:
         login.expires_at = expires_at
