@@ -57,11 +57,12 @@ class Child:
 
     def has_ended(self, within_s: float) -> bool:
         """Whether the process ends within that time."""
-        if self._process is None:
+        process = self._process
+        if process is None:
             return True
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(max(0.0, within_s))
-        return self._process.poll() is not None
+            process.wait(max(0.0, within_s))
+        return process.poll() is not None
 
     def last_words(self) -> str:
         """The last line of its log that says something."""

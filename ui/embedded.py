@@ -228,6 +228,8 @@ class Services:
                     return
         for child in self._children:
             child.tend()
+        if self._refresh is not None and self._refresh.has_ended(0):
+            self._refresh = None
 
     def _keep_alive(self) -> None:
         while not self._stopping.wait(TEND_EVERY_S):

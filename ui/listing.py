@@ -107,7 +107,8 @@ def _resolved(path: Path) -> Path:
     try:
         resolved = path.resolve(strict=True)
         if resolved.is_dir():
-            next(os.scandir(resolved), None)
+            with os.scandir(resolved) as entries:
+                next(entries, None)
         elif resolved.is_file():
             resolved.open("rb").close()
         else:

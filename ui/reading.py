@@ -5,8 +5,8 @@ import os
 import stat
 import uuid
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from db.blobs import require_space
 from db.errors import Refusal
@@ -58,7 +58,7 @@ def read_copy(source: Path, max_bytes: int, data: DataSettings) -> Content:
             raise
 
 
-def _open(source: Path, max_bytes: int) -> BinaryIO:
+def _open(source: Path, max_bytes: int) -> BufferedReader:
     """Opens a regular file only: what was listed may have become a link or a pipe, on which opening would wait."""
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)

@@ -57,7 +57,7 @@ def row_of(item: ItemView) -> dict[str, Value]:
 def csv_lines(items: Iterable[ItemView]) -> Iterator[str]:
     """The lines of a CSV file (UTF-8, comma, quoted where needed), the header first."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = csv.writer(buffer)  # its \r\n makes it quote cells with either of them
     writer.writerow(COLUMNS)
     yield _taken(buffer)
     for item in items:
@@ -113,7 +113,7 @@ def _taken(buffer: io.StringIO) -> str:
     line = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()
-    return line
+    return line.removesuffix("\r\n") + "\n"
 
 
 def _cell(column: str, value: Value) -> str:
