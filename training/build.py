@@ -10,7 +10,7 @@ import numpy as np
 
 from training.dataset import FeatureSet
 from training.evaluate import measure
-from training.fit import choose_temperature, choose_threshold, fit_head, held_out_logits, log_loss
+from training.fit import Fitting, choose_temperature, choose_threshold, held_out_logits, log_loss
 from worker.artifact import write_artifact
 from worker.backbone import Backbone
 from worker.canary import canary_pixels, expected_scores
@@ -75,7 +75,7 @@ def build_version(
     right = scores.argmax(axis=1) == train.targets
     threshold = choose_threshold(scores.max(axis=1), right, recipe.wanted_accuracy)
     averages = choice.head == "gap"
-    fitted = fit_head(head_inputs(train.features, averages=averages), train.targets, strength=choice.strength)
+    fitted = Fitting(head_inputs(train.features, averages=averages), train.targets).fit(choice.strength)
     head = LinearHead(fitted.weights, fitted.bias, averages=averages)
     card = Card(
         name=draft.name,
@@ -105,8 +105,7 @@ def choose(train: FeatureSet, recipe: Recipe, report: Callable[[str], None]) -> 
     choices: list[Choice] = []
     for head in recipe.heads:
         inputs = head_inputs(train.features, averages=head == "gap")
-        for strength in recipe.strengths:
-            logits = held_out_logits(inputs, train.targets, strength=strength)
+        for strength, logits in held_out_logits(inputs, train.targets, recipe.strengths).items():
             loss = log_loss(logits / choose_temperature(logits, train.targets), train.targets)
             accuracy = float((logits.argmax(axis=1) == train.targets).mean())
             report(f"{head}, L2 {strength:g}: loss {loss:.4f}, accuracy {accuracy:.3f} on held-out folds")

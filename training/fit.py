@@ -1,6 +1,7 @@
 """Fits a softmax head on features, calibrates it, and chooses the score under which a photo is "not sure"."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,41 +33,50 @@ class FittedHead:
         return inputs @ self.weights + self.bias
 
 
-def fit_head(inputs: Floats, targets: Targets, *, strength: float) -> FittedHead:
-    """Logistic regression with an L2 penalty of `strength` on standardised inputs.
+class Fitting:
+    """Photos made ready for fits of several strengths: standardised, and reduced when they are few.
 
-    With more inputs than photos the fit runs in the space the photos span, which has the same optimum (the
-    penalty keeps the weights in it): 1,800 photos of 25,088 values take seconds instead of minutes.
+    With more inputs than photos the fits run in the space the photos span, which has the same optimum (the penalty
+    keeps the weights in it): 1,800 photos of 25,088 values take seconds instead of minutes.
     """
-    mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
-    scale = 1.0 / np.maximum(deviation, DEAD_CHANNEL * max(float(deviation.max()), 1e-12))
-    centred = (inputs - mean) * scale / np.sqrt(inputs.shape[1])
-    basis = _basis(centred) if inputs.shape[1] > len(inputs) else None
-    reduced = centred if basis is None else centred @ basis
-    # sklearn's C weighs the sum over photos, so the penalty per photo is 1 / (C n)
-    regression = LogisticRegression(C=1.0 / (strength * len(inputs)), max_iter=2000, tol=1e-5)
-    regression.fit(reduced, targets)
-    kernel, bias = _both_classes(regression)
-    kernel = kernel if basis is None else basis @ kernel
-    weights = kernel * (scale / np.sqrt(inputs.shape[1]))[:, None]
-    return FittedHead(weights.astype(np.float32), (bias - mean @ weights).astype(np.float32))
+
+    def __init__(self, inputs: Floats, targets: Targets) -> None:
+        self._targets = targets
+        self._mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
+        floor = DEAD_CHANNEL * max(float(deviation.max()), 1e-12)
+        self._scale = 1.0 / (np.maximum(deviation, floor) * np.sqrt(inputs.shape[1]))
+        centred = (inputs - self._mean) * self._scale
+        self._basis = _basis(centred) if inputs.shape[1] > len(inputs) else None
+        self._reduced = centred if self._basis is None else centred @ self._basis
+
+    def fit(self, strength: float) -> FittedHead:
+        """Logistic regression with an L2 penalty of `strength`."""
+        # sklearn's C weighs the sum over photos, so the penalty per photo is 1 / (C n)
+        regression = LogisticRegression(C=1.0 / (strength * len(self._targets)), max_iter=2000, tol=1e-5)
+        regression.fit(self._reduced, self._targets)
+        kernel, bias = _both_classes(regression)
+        kernel = kernel if self._basis is None else self._basis @ kernel
+        weights = kernel * self._scale[:, None]
+        return FittedHead(weights.astype(np.float32), (bias - self._mean @ weights).astype(np.float32))
 
 
-def held_out_logits(inputs: Floats, targets: Targets, *, strength: float) -> Floats:
-    """For each photo the logits of a head that was fitted without its fold. (n, labels)"""
+def held_out_logits(inputs: Floats, targets: Targets, strengths: Sequence[float]) -> dict[float, Floats]:
+    """For each strength and photo the logits of a head that was fitted without the photo's fold. (n, labels)"""
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
-    logits = np.zeros((len(targets), int(targets.max()) + 1), np.float32)
-    for fitted, held_out in folds.split(inputs, targets):
-        head = fit_head(inputs[fitted], targets[fitted], strength=strength)
-        logits[held_out] = head.logits(inputs[held_out])
+    splits: list[tuple[Targets, Targets]] = list(folds.split(inputs, targets))
+    logits = {strength: np.zeros((len(targets), int(targets.max()) + 1), np.float32) for strength in strengths}
+    for fitted, held_out in splits:
+        fitting = Fitting(inputs[fitted], targets[fitted])
+        for strength in strengths:
+            logits[strength][held_out] = fitting.fit(strength).logits(inputs[held_out])
     return logits
 
 
 def choose_temperature(logits: Floats, targets: Targets) -> float:
     """The temperature under which the true labels are likeliest (Guo et al. 2017), to 1 %."""
-    candidates = np.exp(np.linspace(np.log(0.1), np.log(10.0), 461))
-    losses = [log_loss(logits / float(temperature), targets) for temperature in candidates]
-    return float(round(candidates[int(np.argmin(losses))], 4))
+    candidates: list[float] = np.geomspace(0.1, 10.0, 461).tolist()
+    losses = [log_loss(logits / temperature, targets) for temperature in candidates]
+    return round(candidates[int(np.argmin(losses))], 4)
 
 
 def choose_threshold(scores: Floats, right: npt.NDArray[np.bool_], wanted_accuracy: float) -> float:

@@ -7,9 +7,10 @@ import re
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import httpx
 from filelock import FileLock, Timeout
@@ -31,11 +32,8 @@ class WeightsFile:
     md5: str
 
 
-class Progress(Protocol):
-    """Told how far a fetch is; `received_bytes` counts from the start of the file."""
-
-    def __call__(self, received_bytes: int, total_bytes: int) -> None: ...
-
+# Told how far a fetch is: bytes received, from the start of the file, and bytes in all.
+Progress = Callable[[int, int], None]
 
 # As in keras/src/applications/vgg16.py (file_hash of WEIGHTS_PATH).
 IMAGENET = WeightsFile(

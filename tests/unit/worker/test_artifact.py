@@ -136,43 +136,43 @@ def _garbage(folder: Path) -> None:
     change_card(folder, head_sha256=hashlib.sha256(data).hexdigest())
 
 
-@pytest.mark.parametrize(
-    ("breaks", "message"),
-    [
-        (_flip, "SHA-256"),
-        (_truncate, "SHA-256"),
-        (_not_a_number, "weights holds values that are not finite"),
-        (_infinite, "bias holds values that are not finite"),
-        (_garbage, "not a safetensors file"),
-        (lambda folder: replace_head(folder, a_head(inputs=7) | {"pad": np.zeros(3, np.float32)}), "must have the arr"),
-        (
-            lambda folder: replace_head(folder, {"weights": a_head()["weights"].T, "bias": np.zeros(3, np.float32)}),
-            "mus",
-        ),
-        (lambda folder: replace_head(folder, a_head(inputs=9)), "must have the arrays"),
-        (lambda folder: replace_head(folder, a_head(inputs=90_000)), "bytes where about"),
-        (lambda folder: replace_head(folder, {k: v.view(np.int32) for k, v in a_head().items()}), "must be float32"),
-        (lambda folder: change_card(folder, labels=[["cat"], ["dog"]]), "must have the arrays"),
-        (lambda folder: change_card(folder, labels=[[f"label {n}"] for n in range(9000)]), "bytes where about"),
-        (lambda folder: change_card(folder, labels=[["cat"], ["dog"], ["CAT"]]), "labels must differ"),
-        (lambda folder: change_card(folder, labels=[["cat"], ["dog"], []]), "labels.2"),
-        (lambda folder: change_card(folder, temperature=0), "temperature"),
-        (lambda folder: change_card(folder, threshold=float("nan")), "threshold"),
-        (lambda folder: change_card(folder, head="os.system"), "head"),
-        (lambda folder: change_card(folder, head_sha256=None), "SHA-256"),
-        (lambda folder: change_card(folder, head="vgg-top"), "vgg-top takes its weights"),
-        (lambda folder: change_card(folder, format=2), "format"),
-        (lambda folder: change_card(folder, unknown=1), "unknown"),
-        (lambda folder: change_card(folder, labels_file="../../../etc/passwd"), "cannot be read|not a card"),
-        (lambda folder: (folder / "card.json").write_text("[1, 2]"), "not a card"),
-        (lambda folder: (folder / "card.json").write_text('{"format": 1'), "not a card"),
-        (lambda folder: (folder / "card.json").write_text("[" * 100_000), "not a card"),
-        (lambda folder: (folder / "card.json").write_bytes(b"\xff\xfe"), "not a card"),
-        (lambda folder: (folder / "card.json").write_bytes(b" " * 9_000_000), "larger than"),
-        (lambda folder: (folder / "card.json").unlink(), "cannot be read"),
-        (lambda folder: (folder / "head.safetensors").unlink(), "cannot be read"),
-    ],
-)
+BROKEN: list[tuple[Callable[[Path], object], str]] = [
+    (_flip, "SHA-256"),
+    (_truncate, "SHA-256"),
+    (_not_a_number, "weights holds values that are not finite"),
+    (_infinite, "bias holds values that are not finite"),
+    (_garbage, "not a safetensors file"),
+    (lambda folder: replace_head(folder, a_head(inputs=7) | {"pad": np.zeros(3, np.float32)}), "must have the arr"),
+    (
+        lambda folder: replace_head(folder, {"weights": a_head()["weights"].T, "bias": np.zeros(3, np.float32)}),
+        "mus",
+    ),
+    (lambda folder: replace_head(folder, a_head(inputs=9)), "must have the arrays"),
+    (lambda folder: replace_head(folder, a_head(inputs=90_000)), "bytes where about"),
+    (lambda folder: replace_head(folder, {k: v.view(np.int32) for k, v in a_head().items()}), "must be float32"),
+    (lambda folder: change_card(folder, labels=[["cat"], ["dog"]]), "must have the arrays"),
+    (lambda folder: change_card(folder, labels=[[f"label {n}"] for n in range(9000)]), "bytes where about"),
+    (lambda folder: change_card(folder, labels=[["cat"], ["dog"], ["CAT"]]), "labels must differ"),
+    (lambda folder: change_card(folder, labels=[["cat"], ["dog"], []]), "labels.2"),
+    (lambda folder: change_card(folder, temperature=0), "temperature"),
+    (lambda folder: change_card(folder, threshold=float("nan")), "threshold"),
+    (lambda folder: change_card(folder, head="os.system"), "head"),
+    (lambda folder: change_card(folder, head_sha256=None), "SHA-256"),
+    (lambda folder: change_card(folder, head="vgg-top"), "vgg-top takes its weights"),
+    (lambda folder: change_card(folder, format=2), "format"),
+    (lambda folder: change_card(folder, unknown=1), "unknown"),
+    (lambda folder: change_card(folder, labels_file="../../../etc/passwd"), "cannot be read|not a card"),
+    (lambda folder: (folder / "card.json").write_text("[1, 2]"), "not a card"),
+    (lambda folder: (folder / "card.json").write_text('{"format": 1'), "not a card"),
+    (lambda folder: (folder / "card.json").write_text("[" * 100_000), "not a card"),
+    (lambda folder: (folder / "card.json").write_bytes(b"\xff\xfe"), "not a card"),
+    (lambda folder: (folder / "card.json").write_bytes(b" " * 9_000_000), "larger than"),
+    (lambda folder: (folder / "card.json").unlink(), "cannot be read"),
+    (lambda folder: (folder / "head.safetensors").unlink(), "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("breaks", "message"), BROKEN)
 def test_a_broken_artifact_is_refused_with_what_to_do(
     tmp_path: Path, breaks: Callable[[Path], object], message: str
 ) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,7 +32,7 @@ class Behaviour:
 
 
 @contextmanager
-def serving(behaviour: Behaviour) -> Iterator[str]:
+def serving(behaviour: Behaviour) -> Generator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self._answer(with_body=False)
@@ -57,7 +57,7 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
                 sent = behaviour.cuts_after.pop(0) if behaviour.cuts_after else total
                 self.wfile.write(behaviour.content[start : start + sent])
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as its base has it
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -73,6 +73,10 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
 
 def fetched(url: str, data_dir: Path, seen: list[int] | None = None) -> Path:
     return fetch(FILE, url, data_dir, lambda done, _: seen.append(done) if seen is not None else None, pause_s=0.0)
+
+
+def quiet(_received: int, _total: int) -> None:
+    """A progress that shows nothing."""
 
 
 def part(data_dir: Path) -> Path:
@@ -220,7 +224,7 @@ def test_a_disk_without_room_is_noticed_before_the_first_byte(tmp_path: Path) ->
     huge = WeightsFile("huge.h5", 10**18, FILE.md5)
 
     with serving(behaviour) as url, pytest.raises(StorageFullError, match="GB free"):
-        fetch(huge, url, tmp_path, lambda *_: None)
+        fetch(huge, url, tmp_path, quiet)
 
     assert behaviour.ranges == []
 
@@ -236,11 +240,11 @@ def test_a_copied_file_is_taken_over_when_its_hash_is_right(tmp_path: Path) -> N
     source = tmp_path / "stick.h5"
     source.write_bytes(CONTENT)
 
-    path = adopt(FILE, source, tmp_path / "data", lambda *_: None)
+    path = adopt(FILE, source, tmp_path / "data", quiet)
 
     assert path.read_bytes() == CONTENT
     assert source.exists()
-    assert adopt(FILE, path, tmp_path / "data", lambda *_: None) == path
+    assert adopt(FILE, path, tmp_path / "data", quiet) == path
 
 
 @pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT[:-1] + b"?", None])
@@ -251,7 +255,7 @@ def test_a_wrong_copy_is_refused_and_kept(tmp_path: Path, content: bytes | None)
         source.write_bytes(content)
 
     with pytest.raises(DownloadError, match=r"small\.h5"):
-        adopt(FILE, source, tmp_path / "data", lambda *_: None)
+        adopt(FILE, source, tmp_path / "data", quiet)
 
     assert source.exists() == (content is not None)
     assert not weights_path(tmp_path / "data", FILE).exists()

@@ -25,7 +25,10 @@ from worker.settings import WorkerSettings
 
 
 def ensure(database: Database, data_dir: Path, **settings: Any) -> FirstVersion:
-    return ensure_versions(database, WorkerSettings(**settings), DataSettings(data_dir=data_dir), lambda *_: None)
+    def quiet(_received: int, _total: int) -> None:
+        pass
+
+    return ensure_versions(database, WorkerSettings(**settings), DataSettings(data_dir=data_dir), quiet)
 
 
 def active(database: Database) -> ModelVersion:
@@ -58,7 +61,7 @@ def address_of_another_file() -> Iterator[str]:
             self.do_HEAD()
             self.wfile.write(b"hello")
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as its base has it
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
