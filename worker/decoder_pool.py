@@ -51,7 +51,7 @@ class DecoderPoolError(PhototagError):
 
 
 class _DecoderDiedError(Exception):
-    """The process ended in the middle of a photo; `refusal` is the verdict if it does so again."""
+    """The process ended or hung in the middle of a photo; `refusal` is the verdict if it does so again."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.code)
@@ -177,7 +177,7 @@ class _Helper:
         return process.pid if process is not None and process.poll() is None else None
 
     def decode(self, source: Source) -> Decoded:
-        """Decodes one photo; a process that died is replaced and the photo tried once more.
+        """Decodes one photo; a process that died or hung is replaced and the photo tried once more.
 
         A second chance costs little and spares photos that happened to be there when a process was killed
         from outside, or when an earlier photo had left it short of memory.
@@ -250,8 +250,9 @@ class _Helper:
             send_frame(connection, {"path": path, "sha256": source.sha256}, body, until=until)
             head, answer = receive_frame(connection, until=until)
         except TimeoutError:
-            self.stop()
-            raise Refusal("DECODER_LIMIT", f"it took longer than {self._limits.decoder_wall_s:g} s") from None
+            # Work is bounded by CPU time: this is a hang, or a machine or a network drive too busy to go on.
+            too_long = f"it took longer than {self._limits.decoder_wall_s:g} s"
+            raise _DecoderDiedError(Refusal("DECODER_LIMIT", too_long)) from None
         except FrameClosedError:
             raise _death(process.wait(), self._limits) from None
         if head.get("code") == "DECODER_LIMIT":

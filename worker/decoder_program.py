@@ -100,9 +100,10 @@ def _read(path: Path, limits: Limits) -> bytes:
         raise Refusal("SOURCE_GONE") from error
     except OSError as error:
         raise Refusal("NOT_READABLE", os.strerror(error.errno or 0)) from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise Refusal("SOURCE_CHANGED")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise Refusal("SOURCE_CHANGED")
         try:
             data = file.read(limits.max_photo_bytes + 1)
         except OSError as error:

@@ -161,13 +161,13 @@ def _to_8_bit(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _scaled_to_8_bit(values: np.ndarray) -> np.ndarray:
-    """Grey values of 16 or 32 bits to uint8: 16 bits by 257, others by the range they use."""
+    """Grey values of 16 or 32 bits to uint8: 16 bits by 257, others by 1, by 255 or by the highest."""
     if values.dtype.itemsize == 2:
         return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    is_float = values.dtype.kind == "f"
     values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
-    top = next((top for top in (1.0, 255.0, 65535.0) if values.max(initial=0) <= top), float(values.max(initial=1)))
-    if top == 1.0 and values.dtype.kind != "f":
-        top = 255.0
+    highest = float(values.max(initial=0))
+    top = 1.0 if is_float and highest <= 1 else max(highest, _WHITE)
     return np.clip(values * (_WHITE / top), 0, _WHITE).round().astype(np.uint8)
 
 
