@@ -84,6 +84,10 @@ class Tagger:
             self.last_turn_at = time.monotonic()
             self._turn.release()
 
+    def flush(self) -> None:
+        """Returns when what went through the network so far is written."""
+        self._writer.flush()
+
     def close(self) -> None:
         """Gives back what is not in a chunk yet, writes what is, and ends."""
         with self._turn:

@@ -1,6 +1,5 @@
 """Workers and the broker die at random moments: nothing accepted is lost, nothing is done twice."""
 
-import hashlib
 import os
 import random
 import subprocess
@@ -11,11 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from db.batches import NewItem, add_items, create_batch, seal_batch
 from db.items import MAX_STRIKES, open_item_count
 from db.schema import Batch, Item, Photo, Prediction
 from db.session import Database
-from db.users import local_admin
+from tests.integration.accepting import accept
 from tests.integration.processes import Broker, end, start_worker, wait_until
 from tests.samples import jpeg
 
@@ -35,7 +33,7 @@ def test_nothing_is_lost_or_doubled_while_workers_are_killed_and_the_broker_rest
     seed = int(os.environ.get("PHOTOTAG_TEST_SEED", str(random.SystemRandom().randrange(10**6))))
     print(f"seed {seed}: replay with PHOTOTAG_TEST_SEED={seed}")
     dice = random.Random(seed)
-    batch_id = _accept(database, _photos(tmp_path / "photos"))
+    batch_id = accept(database, _photos(tmp_path / "photos"))
     broker = Broker(tmp_path / "broker")
     broker.start()
     workers = [_start(data_dir, database, broker) for _ in range(WORKERS)]
@@ -59,24 +57,6 @@ def _photos(folder: Path) -> list[Path]:
     for number, path in enumerate(paths):
         path.write_bytes(base + number.to_bytes(4, "big"))  # after the end marker: other content, same picture
     return paths
-
-
-def _accept(database: Database, paths: list[Path]) -> str:
-    with database.transaction() as session:
-        batch = create_batch(session, local_admin(session).id, "photos", priority=5)
-        items = [
-            NewItem(
-                position=position,
-                path=path.name,
-                sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-                size_bytes=path.stat().st_size,
-                source_path=str(path),
-            )
-            for position, path in enumerate(paths)
-        ]
-        add_items(session, batch.id, items)
-        seal_batch(session, batch.id)
-        return batch.id
 
 
 def _start(data_dir: Path, database: Database, broker: Broker) -> Process:
@@ -118,10 +98,12 @@ def _holder(database: Database, workers: list[Process]) -> int | None:
         assert time.monotonic() < deadline, "no worker claims anything"
         with database.reading() as session:
             held = session.execute(
-                select(Item.lease_owner, func.max(Item.strikes)).where(Item.state == "leased").group_by(Item.lease_owner)
+                select(Item.lease_owner, func.max(Item.strikes))
+                .where(Item.state == "leased")
+                .group_by(Item.lease_owner)
             )
             # A third strike alone parks a photo, and rightly so; here chance must not deal it.
-            pids = [owner.rsplit("-", 2)[1] for owner, strikes in held.tuples() if strikes < MAX_STRIKES - 1]
+            pids = [owner.rsplit("-", 2)[1] for owner, strikes in held if strikes < MAX_STRIKES - 1]
         if found := [by_pid[pid] for pid in pids if pid in by_pid]:
             return found[0]
         time.sleep(0.02)
@@ -135,13 +117,13 @@ def _open(database: Database) -> int:
 
 def _assert_each_tagged_once(database: Database, batch_id: str) -> None:
     with database.reading() as session:
-        states = dict(session.execute(select(Item.state, func.count()).group_by(Item.state)).tuples().all())
+        states = {row[0]: row[1] for row in session.execute(select(Item.state, func.count()).group_by(Item.state))}
         ranks = session.execute(
             select(Prediction.photo_id, func.count(), func.count(Prediction.model_version_id.distinct())).group_by(
                 Prediction.photo_id
             )
         ).all()
-        labels = set(session.execute(select(Prediction.rank, Prediction.label_id)).tuples())
+        labels = {tuple(row) for row in session.execute(select(Prediction.rank, Prediction.label_id))}
         spread = (
             session.execute(select(func.max(Prediction.score) - func.min(Prediction.score)).group_by(Prediction.rank))
             .scalars()
