@@ -34,6 +34,7 @@ TINY = (
     ("00000007", ("thing",), ()),
     ("00000008", ("crane",), ("00000001",)),
     ("00000009", ("crane",), ("00000007",)),
+    ("00000010", ("crane",), ("00000001",)),
 )
 TINY_PLACES = Places(
     paths={"n00000001": ("animal",), "n00000002": ("animal", "dog"), "n00000007": ("thing",)},
@@ -88,9 +89,10 @@ def test_a_class_goes_under_the_nearest_place_and_keeps_the_order_of_the_list(tm
     assert [entry["wnid"] for entry in tree] == ["n00000009", "n00000008", "n00000004", "n00000003"]
 
 
-def test_a_leaf_name_used_twice_is_an_error(tmp_path: Path, wordnet: Path) -> None:
-    """Two classes called crane cannot be told apart on a photo."""
-    classes = write_classes(tmp_path / "c.txt", "n00000009 crane", "n00000008 Crane", "n00000003 hound")
+@pytest.mark.parametrize("other", ["n00000009", "n00000010"])
+def test_a_leaf_name_used_twice_is_an_error(tmp_path: Path, wordnet: Path, other: str) -> None:
+    """Two classes called crane cannot be told apart on a photo, be it under another parent or the same."""
+    classes = write_classes(tmp_path / "c.txt", f"{other} crane", "n00000008 Crane", "n00000003 hound", "n00000007 it")
     places = Places(TINY_PLACES.paths, TINY_PLACES.words, names={})
 
     with pytest.raises(LabelTreeError, match="used twice"):
