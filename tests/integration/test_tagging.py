@@ -48,7 +48,7 @@ class Bench:
             self.pool,
             "bench-1",
             chunk_size=CHUNK,
-            stopping=lambda: self.stop_when(),
+            stopping=lambda: self.stop_when(),  # noqa: PLW0108 - it changes later
         )
 
     def tag(self) -> None:
