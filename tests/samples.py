@@ -85,12 +85,13 @@ def zip_of(files: Mapping[str, bytes], *, compression: int = zipfile.ZIP_STORED)
 
 
 def tar_of(files: Mapping[str, bytes], compression: str = "") -> bytes:
-    """A .tar; `compression` is "", "gz", "bz2", "xz" or "zst"."""
+    """A .tar; `compression` is "", "gz", "bz2", "xz" or "zst". A name that ends with "/" is a folder."""
     out = io.BytesIO()
     mode: Any = "w" if compression in ("", "zst") else f"w:{compression}"
     with tarfile.open(fileobj=out, mode=mode) as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
+            member.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     return zstd(out.getvalue()) if compression == "zst" else out.getvalue()

@@ -221,9 +221,9 @@ def test_processes_know_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         process = Path(f"/proc/{pool.pids()[0]}")
 
         assert b"PHOTOTAG" not in (process / "environ").read_bytes()
-        opened = {os.readlink(link) for link in (process / "fd").iterdir()}
+        opened = {str(link.readlink()) for link in (process / "fd").iterdir()}
         assert {name for name in opened if not name.startswith("socket:")} == {"/dev/null"}
-        assert os.readlink(process / "cwd") == "/"
+        assert str((process / "cwd").readlink()) == "/"
         limits = (process / "limits").read_text()
         assert f"Max address space         {LIMITS.decoder_memory_bytes}" in limits
         assert "Max file size             0 " in limits
