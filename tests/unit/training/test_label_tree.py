@@ -92,7 +92,7 @@ def test_a_class_goes_under_the_nearest_place_and_keeps_the_order_of_the_list(tm
 @pytest.mark.parametrize("other", ["n00000009", "n00000010"])
 def test_a_leaf_name_used_twice_is_an_error(tmp_path: Path, wordnet: Path, other: str) -> None:
     """Two classes called crane cannot be told apart on a photo, be it under another parent or the same."""
-    classes = write_classes(tmp_path / "c.txt", f"{other} crane", "n00000008 Crane", "n00000003 hound", "n00000007 it")
+    classes = write_classes(tmp_path / "c.txt", f"{other} crane", "n00000008 crane", "n00000003 hound", "n00000007 it")
     places = Places(TINY_PLACES.paths, TINY_PLACES.words, names={})
 
     with pytest.raises(LabelTreeError, match="used twice"):
