@@ -3,6 +3,8 @@
 Gradio's own routes are narrowed further by `ui.gradio_guard`, to which this one hands over what is under a mount.
 """
 
+import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
@@ -25,6 +27,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 # A tab keeps a handful of connections; this stops a script that hoards them.
 MAX_CONNECTIONS = 120
 DEFAULT_BODY_CAP = 1024**2
+DISCARD_BYTES, DISCARD_S = 4 * 1024**2, 5.0
 
 
 class HostRule:
@@ -160,12 +163,12 @@ class LimitedBody:
         self._cap = cap
         self._received = 0
         self._answering = False
+        self._complete = False
         self.exceeded = False
 
     async def receive(self) -> Message:
         """The next part of the body; looks like a lost connection once the cap is passed."""
-        message = await self._receive()
-        self._received += len(message.get("body", b""))
+        message = await self._next()
         if self._received > self._cap:
             self.exceeded = True
             return {"type": "http.disconnect"}
@@ -180,8 +183,22 @@ class LimitedBody:
     async def answer_too_large(self) -> None:
         """413, unless an answer has begun already."""
         if not self._answering:
+            await self._discard()
             message = f"The request is larger than the limit of {self._cap:,} bytes."
             await refuse(self._send, 413, "TOO_LARGE", message, close=True)
+
+    async def _discard(self) -> None:
+        """Reads on a little: who is cut off while sending never sees the answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DISCARD_S):
+                while not self._complete and self._received <= self._cap + DISCARD_BYTES:
+                    await self._next()
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        self._complete = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
 
 
 def _same_origin(headers: Mapping[str, str]) -> bool:

@@ -35,7 +35,7 @@ def with_headers(scope: Scope, send: Send, *, page_head: bytes = b"") -> Send:
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = [(name, value) for name, value in message["headers"] if name.lower() not in SET_HERE]
+            headers = [(name, value) for name, value in message["headers"] if not _is_replaced(name.lower())]
             message = {**message, "headers": [*headers, *COMMON_HEADERS]}
             if _is_page(headers):
                 held.append(message)
@@ -52,6 +52,11 @@ def with_headers(scope: Scope, send: Send, *, page_head: bytes = b"") -> Send:
         await send(message)
 
     return send_with_headers
+
+
+def _is_replaced(name: bytes) -> bool:
+    # Gradio lets any other site read its answers, with the cookie, once the host is not local.
+    return name in SET_HERE or name.startswith(b"access-control-")
 
 
 def _prepared(page: bytes, nonce: str, page_head: bytes) -> bytes:

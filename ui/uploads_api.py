@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.batches import create_batch, get_batch, seal_batch
 from db.blobs import require_space
-from db.errors import ConflictError, LimitExceededError
+from db.errors import ConflictError, LimitExceededError, PhototagError
 from db.names import clean_name
 from db.schema import User
 from db.session import Database
@@ -92,12 +92,18 @@ def uploads_routes(
     ) -> JSONResponse:
         path, _ = clean_name(place.path)
         chunk = Chunk(batch_id, number, path, place.size, place.offset)
+        body = body_of(request)
         try:
-            received = await receiver.receive(user, chunk, body_of(request))
+            received = await receiver.receive(user, chunk, body)
+            await _read_to_end(body)
         except WrongOffsetError as error:
+            await _read_to_end(body)
             return JSONResponse(
                 {"code": "WRONG_OFFSET", "message": str(error), "received": error.received}, status_code=409
             )
+        except PhototagError:
+            await _read_to_end(body)
+            raise
         return JSONResponse({"received": received.received, "done": received.done, "code": received.code})
 
     @router.get("/batches/{batch_id}/files")
@@ -145,6 +151,12 @@ async def body_of(request: Request) -> AsyncIterator[bytes]:
         if part is None:
             return
         yield part
+
+
+async def _read_to_end(body: AsyncIterator[bytes]) -> None:
+    """Reads what is left of a chunk: who is cut off while sending never sees the answer."""
+    async for _ in body:
+        pass
 
 
 def _check_complete(session: Session, batch_id: str, count: int) -> None:
