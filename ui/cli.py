@@ -84,10 +84,6 @@ def run_guarded(command: Callable[[], object], *, debug: bool) -> int:
     except (KeyboardInterrupt, click.Abort):
         _say("Stopped.")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # `phototag ... | head` is no error; whatever is left would complain once more while Python ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         if debug:
             raise

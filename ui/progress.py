@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from db.batches import BatchProgress
 
 SECONDS_BETWEEN_LINES = 5.0
+# The first photo comes after the network is loaded, which says nothing about the others.
+ENOUGH_TO_FORETELL = 16
 
 
 class ProgressView(AbstractContextManager["ProgressView"], Protocol):
@@ -107,7 +109,7 @@ def line_of(progress: BatchProgress) -> str:
     ]
     if progress.rate_per_s:
         parts.append(f"{progress.rate_per_s:.1f} photos/s")
-    if progress.state == "running" and progress.seconds_left is not None:
+    if progress.state == "running" and progress.seconds_left is not None and done_of(progress) >= ENOUGH_TO_FORETELL:
         parts.append(f"{duration(progress.seconds_left)} left")
     return ", ".join(parts)
 

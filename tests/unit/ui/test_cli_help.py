@@ -52,7 +52,7 @@ def test_help_lists_what_each_command_says_of_itself() -> None:
 
 def verb(text: str) -> str:
     """The first word, whether the sentence commands or tells ("Tag photos", "Tags photos")."""
-    return text.split()[0].removesuffix("s").rstrip(",").lower()
+    return text.split(maxsplit=1)[0].removesuffix("s").rstrip(",").lower()
 
 
 @pytest.mark.parametrize("name", LEAVES)

@@ -161,7 +161,7 @@ def test_an_archive_that_cannot_be_read_is_an_error_before_anything_is_created(t
     """It says what to do instead."""
     (tmp_path / name).write_bytes(b"Rar!\x1a\x07\0" if name.endswith("rar") else b"7z\xbc\xaf\x27\x1c")
 
-    with pytest.raises(PhototagError, match="Pack the photos as .zip or .tar"):
+    with pytest.raises(PhototagError, match=r"Pack the photos as \.zip or \.tar"):
         examine([tmp_path / name])
 
 
