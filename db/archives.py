@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from db.batches import MAX_DETAIL, close_finished_batches, fit_text, lock_items
+from db.batches import MAX_DETAIL, fit_text, lock_items
+from db.closing import close_finished_batches
 from db.schema import OPEN_ITEM_STATES, Archive, Batch, Item
 from db.session import db_now
 from db.statements import count_changed

@@ -5,12 +5,11 @@ Locks are always taken in the order batch, archives, items, photos, so that Post
 
 import hashlib
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Executable, case, exists, func, insert, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.batch_view import BatchProgress as BatchProgress
@@ -19,11 +18,12 @@ from db.batch_view import batch_items as batch_items
 from db.batch_view import batch_progress as batch_progress
 from db.batch_view import iter_items as iter_items
 from db.batch_view import recent_tagged as recent_tagged
+from db.closing import close_finished_batches
 from db.codes import FAILED
 from db.errors import ConflictError, NotFoundError
 from db.schema import OPEN_BATCH_STATES, OPEN_ITEM_STATES, Archive, Batch, Item, Photo, User
 from db.session import is_sqlite, utc_now
-from db.statements import IN_DATABASE_ONLY, as_json, count_changed, insert_missing, json_rows, table_of
+from db.statements import count_changed, insert_missing, table_of
 
 # Nothing that is easily misread; the first is a letter, so that an id is never taken for a number or an option.
 ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
@@ -149,32 +149,6 @@ def seal_batch(session: Session, batch_id: str) -> None:
     close_finished_batches(session, [batch_id])
 
 
-def close_finished_batches(session: Session, batch_ids: Collection[str] | None = None) -> int:
-    """Moves on every batch (of `batch_ids`) that has nothing left to unpack or to tag; returns how many were closed.
-
-    A batch that another transaction is changing is left for the next call.
-    """
-    unpacked = _pick(session, batch_ids, Batch.state == "unpacking", ~_has_open_archives())
-    _update_picked(session, unpacked, state="running")
-    done = _pick(session, batch_ids, Batch.state == "running", ~_has_open_items())
-    has_items = exists().where(Item.batch_id == Batch.id)
-    return _update_picked(
-        session,
-        done,
-        state=case((has_items, "finished"), else_="refused"),
-        code=case((has_items, None), else_=_why_empty()),
-        finished_at=utc_now(),
-    )
-
-
-def close_emptied_batches(session: Session, batch_ids: Collection[str]) -> None:
-    """As `close_finished_batches`, after each chunk: a look at the index first, which nearly always says no."""
-    emptied = _without_open_items(sqlite=is_sqlite(session))
-    done = session.execute(emptied, as_json([batch_id] for batch_id in batch_ids)).scalars().all()
-    if done:
-        close_finished_batches(session, done)
-
-
 def cancel_batch(session: Session, batch_id: str) -> int:
     """Cancels a batch; once committed, no prediction of it is written. A closed batch stays as it is.
 
@@ -295,49 +269,6 @@ def _ensure_photos(session: Session, items: Sequence[NewItem]) -> dict[str, int]
     insert_missing(session, Photo, rows)
     query = select(Photo.sha256, Photo.id).where(Photo.sha256.in_(sizes))
     return {row.sha256: row.id for row in session.execute(query)}
-
-
-def _pick(session: Session, batch_ids: Collection[str] | None, *conditions: ColumnElement[bool]) -> CTE:
-    """Ids of batches that meet the conditions. One that is locked (cancelled, filled) is not waited for."""
-    query = select(Batch.id).where(*conditions)
-    if batch_ids is not None:
-        query = query.where(Batch.id.in_(batch_ids))
-    if not is_sqlite(session):
-        query = query.with_for_update(skip_locked=True, key_share=True)
-    return query.cte("picked")
-
-
-def _update_picked(session: Session, picked: CTE, **values: Any) -> int:
-    change = update(Batch).where(Batch.id.in_(select(picked.c.id))).values(**values).returning(Batch.id)
-    return len(session.scalars(change, execution_options=IN_DATABASE_ONLY).all())
-
-
-def _has_open_archives() -> ColumnElement[bool]:
-    return exists().where(Archive.batch_id == Batch.id, Archive.state.in_(("ready", "leased")))
-
-
-def _has_open_items() -> ColumnElement[bool]:
-    return exists().where(Item.batch_id == Batch.id, Item.state.in_(OPEN_ITEM_STATES))
-
-
-@cache
-def _without_open_items(*, sqlite: bool) -> Executable:
-    items = table_of(Item).c
-    new = json_rows(sqlite=sqlite, id=items.batch_id.type)
-    still_open = exists().where(items.batch_id == new.c.id, items.state.in_(OPEN_ITEM_STATES))
-    return select(new.c.id).where(~still_open)
-
-
-def _why_empty() -> ColumnElement[str]:
-    """The first archive's code; ARCHIVE_EMPTY when all were read and held nothing."""
-    first_code = (
-        select(func.coalesce(Archive.code, "ARCHIVE_EMPTY"))
-        .where(Archive.batch_id == Batch.id)
-        .order_by(Archive.code.is_(None), Archive.number)
-        .limit(1)
-        .scalar_subquery()
-    )
-    return func.coalesce(first_code, "BATCH_EMPTY")
 
 
 def _copy_failed_items(session: Session, batch_id: str, new: Batch) -> int:

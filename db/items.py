@@ -6,44 +6,21 @@ thought dead writes nothing. Leases compare with the database's own clock only.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    CTE,
-    ColumnElement,
-    Executable,
-    Float,
-    Integer,
-    Row,
-    Select,
-    String,
-    bindparam,
-    case,
-    exists,
-    func,
-    literal_column,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
+from db import item_statements as statements
 from db.archives import sweep_archives
-from db.batches import MAX_DETAIL, close_emptied_batches, close_finished_batches, fit_text, lock_items
+from db.batches import MAX_DETAIL, fit_text, lock_items
+from db.closing import close_emptied_batches, close_finished_batches
 from db.codes import FAILED
+from db.item_statements import LEASED, READY
 from db.predictions import Tagged, first_scores, show_known, write_predictions
-from db.schema import Item, Photo
-from db.session import database_clock, db_now, is_sqlite, utc_now
-from db.statements import IN_DATABASE_ONLY, as_json, count_changed, json_rows, table_of
-
-# Leases lost while alone, after which a photo is given up: it kills its worker.
-MAX_STRIKES = 3
-
-# Written out, not bound: otherwise neither database could know that the partial index fits.
-ITEM = table_of(Item).c
-READY = literal_column("'ready'", String)
-LEASED = literal_column("'leased'", String)
+from db.schema import Item
+from db.session import db_now, is_sqlite, utc_now
+from db.statements import as_json, count_changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +76,15 @@ def claim_items(
     holds instead of passing the suspect by for ever.
     """
     sqlite = is_sqlite(session)
-    suspect_id = session.execute(_next_suspect(sqlite=sqlite)).scalar_one_or_none()
+    suspect_id = session.execute(statements.next_suspect(sqlite=sqlite)).scalar_one_or_none()
     lease = {"owner": owner, "lease_s": lease_s}
     if suspect_id is not None:
         if not suspects:
             return []
-        alone = session.execute(_claim_one(sqlite=sqlite), {"item_id": suspect_id, **lease}).all()
+        alone = session.execute(statements.claim_one(sqlite=sqlite), {"item_id": suspect_id, **lease}).all()
         if alone:  # else another worker was quicker
             return _in_turn(alone)
-    return _in_turn(session.execute(_claim_many(sqlite=sqlite), {"limit": limit, **lease}).all())
+    return _in_turn(session.execute(statements.claim_many(sqlite=sqlite), {"limit": limit, **lease}).all())
 
 
 def finish_items(session: Session, owner: str, results: Sequence[Finished]) -> set[int]:
@@ -144,8 +121,12 @@ def release_items(session: Session, owner: str, items: Sequence[ClaimedItem], de
     """Gives items back without a strike, to be claimed after `delay_s`; returns how many were still the owner's."""
     held = as_json((item.item_id, item.attempt, None, None, None, None) for item in items)
     if not is_sqlite(session):
-        session.execute(_lock_held(), {"owner": owner, **held}).all()
-    return len(session.execute(_release(sqlite=is_sqlite(session)), {"owner": owner, "delay_s": delay_s, **held}).all())
+        session.execute(statements.lock_held(), {"owner": owner, **held}).all()
+    return len(
+        session.execute(
+            statements.release(sqlite=is_sqlite(session)), {"owner": owner, "delay_s": delay_s, **held}
+        ).all()
+    )
 
 
 def extend_leases(session: Session, owner: str, item_ids: Collection[int], lease_s: float) -> int:
@@ -161,31 +142,9 @@ def sweep(session: Session) -> SweepReport:
     Only a lease lost while alone is a strike: an outage or a neighbour may have cost the others. With `MAX_STRIKES`
     the item is parked as WORKER_LOST.
     """
-    expired = (
-        select(Item.id)
-        .where(*_expired(session))
-        .order_by(Item.id)
-        .with_for_update(skip_locked=True, key_share=True)
-        .cte("expired")
-    )
-    worn_out = Item.suspect & (Item.strikes + 1 >= MAX_STRIKES)
-    change = (
-        update(Item)
-        .where(Item.id.in_(select(expired.c.id)), *_expired(session))
-        .values(
-            state=case((worn_out, "failed"), else_="ready"),
-            code=case((worn_out, "WORKER_LOST"), else_=None),
-            finished_at=case((worn_out, utc_now()), else_=None),
-            strikes=Item.strikes + case((Item.suspect, 1), else_=0),
-            suspect=True,
-            lease_owner=None,
-            lease_until=None,
-        )
-        .returning(Item.state)
-    )
-    states = session.scalars(change, execution_options=IN_DATABASE_ONLY).all()
+    swept = session.execute(statements.sweep(sqlite=is_sqlite(session)), {"now": utc_now()}).scalars().all()
     sweep_archives(session)
-    return SweepReport(len(states), states.count("failed"), close_finished_batches(session))
+    return SweepReport(len(swept), swept.count("failed"), close_finished_batches(session))
 
 
 def open_item_count(session: Session) -> int:
@@ -198,7 +157,7 @@ def open_item_count(session: Session) -> int:
 
 def has_ready_items(session: Session) -> bool:
     """Whether something can be claimed now."""
-    return session.execute(_ready(sqlite=is_sqlite(session)).limit(1)).first() is not None
+    return session.execute(statements.ready(sqlite=is_sqlite(session)).limit(1)).first() is not None
 
 
 def _in_turn(claimed: Sequence[Row[*tuple[Any, ...]]]) -> list[ClaimedItem]:
@@ -219,118 +178,6 @@ def _end_items(
     """Ends leased items; returns the batch of each that was still the owner's."""
     held = {"owner": owner, **as_json(endings)}
     if not is_sqlite(session):
-        session.execute(_lock_held(), held).all()
-    ended = session.execute(_end(sqlite=is_sqlite(session)), {"now": utc_now(), **held})
+        session.execute(statements.lock_held(), held).all()
+    ended = session.execute(statements.end(sqlite=is_sqlite(session)), {"now": utc_now(), **held})
     return {row.id: row.batch_id for row in ended}
-
-
-# Statements, built once for each database.
-
-
-def _ready(*, sqlite: bool) -> Select[*tuple[Any, ...]]:
-    """Ids of what can be claimed now, in the order of their turn."""
-    return (
-        select(ITEM.id)
-        .where(ITEM.state == READY, ITEM.not_before <= database_clock(sqlite=sqlite))
-        .order_by(ITEM.priority, ITEM.position, ITEM.id)
-    )
-
-
-@cache
-def _next_suspect(*, sqlite: bool) -> Executable:
-    """The first suspect, when no other ready item comes before it."""
-    other = table_of(Item).alias("other").c
-    before = exists().where(
-        other.state == READY,
-        ~other.suspect,
-        other.not_before <= database_clock(sqlite=sqlite),
-        tuple_(other.priority, other.position, other.id) < tuple_(ITEM.priority, ITEM.position, ITEM.id),
-    )
-    return _ready(sqlite=sqlite).where(ITEM.suspect, ~before).limit(1)
-
-
-@cache
-def _claim_many(*, sqlite: bool) -> Executable:
-    return _claim(_ready(sqlite=sqlite).where(~ITEM.suspect).limit(bindparam("limit", type_=Integer())), sqlite=sqlite)
-
-
-@cache
-def _claim_one(*, sqlite: bool) -> Executable:
-    return _claim(_ready(sqlite=sqlite).where(ITEM.id == bindparam("item_id")), sqlite=sqlite)
-
-
-def _claim(ready: Select[*tuple[Any, ...]], *, sqlite: bool) -> Executable:
-    # The CTE is evaluated once: PostgreSQL may run a plain sub-query with a LIMIT again and lock more than asked for.
-    picked = ready.with_for_update(skip_locked=True, key_share=True).cte("picked")
-    photo = table_of(Photo).c
-    return (
-        update(table_of(Item))
-        .where(ITEM.id.in_(select(picked.c.id)), ITEM.state == READY)
-        .values(
-            state="leased",
-            lease_owner=bindparam("owner"),
-            lease_until=database_clock(sqlite=sqlite) + bindparam("lease_s", type_=Float()),
-            attempt=ITEM.attempt + 1,
-        )
-        .returning(
-            ITEM.id,
-            ITEM.batch_id,
-            ITEM.attempt,
-            ITEM.photo_id,
-            select(photo.sha256).where(photo.id == ITEM.photo_id).scalar_subquery(),
-            ITEM.source_path,
-            ITEM.path,
-            ITEM.suspect,
-            ITEM.priority,
-            ITEM.position,
-        )
-    )
-
-
-def _new(*, sqlite: bool) -> CTE:
-    names = ("id", "attempt", "state", "code", "detail", "model_version_id")
-    return json_rows(sqlite=sqlite, **{name: ITEM[name].type for name in names})
-
-
-def _fence(new: CTE) -> tuple[ColumnElement[bool], ...]:
-    """Only the holder of the lease of this very attempt passes."""
-    return (
-        ITEM.id == new.c.id,
-        ITEM.attempt == new.c.attempt,
-        ITEM.state == LEASED,
-        ITEM.lease_owner == bindparam("owner"),
-    )
-
-
-@cache
-def _lock_held() -> Executable:
-    """Always in the order of the ids: two that change overlapping groups must not wait for each other."""
-    held = select(ITEM.id).where(*_fence(_new(sqlite=False))).order_by(ITEM.id)
-    return held.with_for_update(key_share=True, of=table_of(Item))
-
-
-@cache
-def _end(*, sqlite: bool) -> Executable:
-    new = _new(sqlite=sqlite)
-    ended = {name: new.c[name] for name in ("state", "code", "detail", "model_version_id")}
-    return (
-        update(table_of(Item))
-        .where(*_fence(new))
-        .values(ended | {"lease_owner": None, "lease_until": None, "finished_at": bindparam("now")})
-        .returning(ITEM.id, ITEM.batch_id)
-    )
-
-
-@cache
-def _release(*, sqlite: bool) -> Executable:
-    later = database_clock(sqlite=sqlite) + bindparam("delay_s", type_=Float())
-    return (
-        update(table_of(Item))
-        .where(*_fence(_new(sqlite=sqlite)))
-        .values(state="ready", lease_owner=None, lease_until=None, not_before=later)
-        .returning(ITEM.id)
-    )
-
-
-def _expired(session: Session) -> tuple[ColumnElement[bool], ...]:
-    return Item.state == LEASED, Item.lease_until < db_now(session)

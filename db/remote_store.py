@@ -21,7 +21,7 @@ class RemoteStore:
                 self._store.put(key, staged)
             staged.unlink()
 
-    def put(self, key: str, data: bytes, *, durable: bool) -> None:  # noqa: ARG002 - always durable
+    def put(self, key: str, data: bytes, *, durable: bool) -> None:
         """Writes an object, all or nothing."""
         self._store.put(key, data)
 

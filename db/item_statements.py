@@ -1,0 +1,177 @@
+"""The statements of the lease store, built once for each database: by far the most often executed ones.
+
+Conditions and changes stand in the same UPDATE, so whatever two workers do at the same time, one of them wins.
+"""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Executable,
+    Float,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    case,
+    exists,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.sql.dml import ReturningUpdate
+
+from db.schema import Item, Photo
+from db.session import database_clock
+from db.statements import json_rows, table_of
+
+# Leases lost while alone, after which a photo is given up: it kills its worker.
+MAX_STRIKES = 3
+
+ITEM = table_of(Item).c
+# Written out, not bound: otherwise neither database could know that the partial index fits.
+READY = literal_column("'ready'", String)
+LEASED = literal_column("'leased'", String)
+
+
+def ready(*, sqlite: bool) -> Select[*tuple[Any, ...]]:
+    """Ids of what can be claimed now, in the order of their turn."""
+    return (
+        select(ITEM.id)
+        .where(ITEM.state == READY, ITEM.not_before <= database_clock(sqlite=sqlite))
+        .order_by(ITEM.priority, ITEM.position, ITEM.id)
+    )
+
+
+@cache
+def next_suspect(*, sqlite: bool) -> Executable:
+    """The first suspect, when no other ready item comes before it."""
+    other = table_of(Item).alias("other").c
+    before = exists().where(
+        other.state == READY,
+        ~other.suspect,
+        other.not_before <= database_clock(sqlite=sqlite),
+        tuple_(other.priority, other.position, other.id) < tuple_(ITEM.priority, ITEM.position, ITEM.id),
+    )
+    return ready(sqlite=sqlite).where(ITEM.suspect, ~before).limit(1)
+
+
+@cache
+def claim_many(*, sqlite: bool) -> Executable:
+    """Up to `limit` items that are no suspects."""
+    return _claim(ready(sqlite=sqlite).where(~ITEM.suspect).limit(bindparam("limit", type_=Integer())), sqlite=sqlite)
+
+
+@cache
+def claim_one(*, sqlite: bool) -> Executable:
+    """The item `item_id`, if it can still be claimed."""
+    return _claim(ready(sqlite=sqlite).where(ITEM.id == bindparam("item_id")), sqlite=sqlite)
+
+
+def _claim(ready: Select[*tuple[Any, ...]], *, sqlite: bool) -> ReturningUpdate[*tuple[Any, ...]]:
+    # The CTE is evaluated once: PostgreSQL may run a plain sub-query with a LIMIT again and lock more than asked for.
+    picked = ready.with_for_update(skip_locked=True, key_share=True).cte("picked")
+    photo = table_of(Photo).c
+    return (
+        update(table_of(Item))
+        .where(ITEM.id.in_(select(picked.c.id)), ITEM.state == READY)
+        .values(
+            state="leased",
+            lease_owner=bindparam("owner"),
+            lease_until=database_clock(sqlite=sqlite) + bindparam("lease_s", type_=Float()),
+            attempt=ITEM.attempt + 1,
+        )
+        .returning(
+            ITEM.id,
+            ITEM.batch_id,
+            ITEM.attempt,
+            ITEM.photo_id,
+            select(photo.sha256).where(photo.id == ITEM.photo_id).scalar_subquery(),
+            ITEM.source_path,
+            ITEM.path,
+            ITEM.suspect,
+            ITEM.priority,
+            ITEM.position,
+        )
+    )
+
+
+def _new(*, sqlite: bool) -> CTE:
+    names = ("id", "attempt", "state", "code", "detail", "model_version_id")
+    return json_rows(sqlite=sqlite, **{name: ITEM[name].type for name in names})
+
+
+def _fence(new: CTE) -> tuple[ColumnElement[bool], ...]:
+    """Only the holder of the lease of this very attempt passes."""
+    return (
+        ITEM.id == new.c.id,
+        ITEM.attempt == new.c.attempt,
+        ITEM.state == LEASED,
+        ITEM.lease_owner == bindparam("owner"),
+    )
+
+
+@cache
+def lock_held() -> Executable:
+    """Always in the order of the ids: two that change overlapping groups must not wait for each other."""
+    held = select(ITEM.id).where(*_fence(_new(sqlite=False))).order_by(ITEM.id)
+    return held.with_for_update(key_share=True, of=table_of(Item))
+
+
+@cache
+def end(*, sqlite: bool) -> Executable:
+    """Tagged, refused or failed, as each row of `rows` says, if `owner` holds the lease of its attempt."""
+    new = _new(sqlite=sqlite)
+    ended = {name: new.c[name] for name in ("state", "code", "detail", "model_version_id")}
+    return (
+        update(table_of(Item))
+        .where(*_fence(new))
+        .values(ended | {"lease_owner": None, "lease_until": None, "finished_at": bindparam("now")})
+        .returning(ITEM.id, ITEM.batch_id)
+    )
+
+
+@cache
+def release(*, sqlite: bool) -> Executable:
+    """Ready again after `delay_s`, behind the same fence."""
+    later = database_clock(sqlite=sqlite) + bindparam("delay_s", type_=Float())
+    return (
+        update(table_of(Item))
+        .where(*_fence(_new(sqlite=sqlite)))
+        .values(state="ready", lease_owner=None, lease_until=None, not_before=later)
+        .returning(ITEM.id)
+    )
+
+
+@cache
+def sweep(*, sqlite: bool) -> Executable:
+    """Expired leases end; what was alone when it lost its lease gets a strike."""
+    expired = (
+        select(ITEM.id)
+        .where(*_expired(sqlite=sqlite))
+        .order_by(ITEM.id)
+        .with_for_update(skip_locked=True, key_share=True)
+        .cte("expired")
+    )
+    worn_out = ITEM.suspect & (ITEM.strikes + 1 >= MAX_STRIKES)
+    return (
+        update(table_of(Item))
+        .where(ITEM.id.in_(select(expired.c.id)), *_expired(sqlite=sqlite))
+        .values(
+            state=case((worn_out, "failed"), else_="ready"),
+            code=case((worn_out, "WORKER_LOST"), else_=None),
+            finished_at=case((worn_out, bindparam("now", type_=ITEM.finished_at.type)), else_=None),
+            strikes=ITEM.strikes + case((ITEM.suspect, 1), else_=0),
+            suspect=True,
+            lease_owner=None,
+            lease_until=None,
+        )
+        .returning(ITEM.state)
+    )
+
+
+def _expired(*, sqlite: bool) -> tuple[ColumnElement[bool], ...]:
+    return ITEM.state == LEASED, ITEM.lease_until < database_clock(sqlite=sqlite)
