@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults test-slow lint types imports check format lock clean
+.PHONY: help demo install test test-faults test-slow lint types imports check format lock clean
 
 # The first Python that starts and is new enough; requirements/venv.sh says what is wrong where none is.
 PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -17,6 +17,8 @@ help: ## this list
 
 demo: .venv/.run-installed ## install, tag sample photos, show them in the browser (first time: some minutes)
 	@$(BIN)/python -m ui.demo
+
+install: .venv/.run-installed ## install phototag into .venv, without running anything
 
 test: .venv/.dev-installed ## all tests but the slow ones and those that kill processes
 	@requirements/browser.sh
@@ -56,11 +58,11 @@ $(BIN)/python:
 	@requirements/venv.sh "$(PYTHON)"
 
 .venv/.run-installed: requirements/run.txt pyproject.toml | $(BIN)/python
-	@echo "Installing TensorFlow, Gradio and what they need: about 500 MB to download, 2 GB on disk, 2 to 5 minutes"
+	@echo "Installing TensorFlow, Gradio and what they need: about 500 MB to download, 2.2 GB on disk, some minutes"
 	@requirements/install.sh run
 	@touch $@
 
 .venv/.dev-installed: requirements/dev.txt pyproject.toml | $(BIN)/python
-	@echo "Installing phototag with its test tools: about 650 MB to download, 2.5 GB on disk, 2 to 5 minutes"
+	@echo "Installing phototag with its test tools: about 650 MB to download, 2.6 GB on disk, some minutes"
 	@requirements/install.sh dev
 	@touch $@ .venv/.run-installed # dev.txt holds all of run.txt: tests/architecture keeps it so
