@@ -227,7 +227,7 @@ PHOTOS = (
     HostilePhoto("icon", lambda: encoded(picture(64, 64), "ICO"), "UNSUPPORTED"),
     HostilePhoto("jpeg cut after its first marker", lambda: b"\xff\xd8\xff\xe0", "UNREADABLE"),
     HostilePhoto("good", a_jpeg),
-    HostilePhoto("motion photo: a film behind a jpeg", lambda: a_jpeg() + b"\xff\xda\0\x08" * 300),
+    HostilePhoto("motion photo: a film behind a jpeg", lambda: a_jpeg() + b"\xff\xda\0\x08" * 50_000),
     HostilePhoto("film", lambda: ftyp(b"isom", b"mp42"), "UNSUPPORTED"),
     HostilePhoto("film of an old camera", lambda: b"RIFF\0\0\0\0AVI LIST" + bytes(100), "UNSUPPORTED"),
     HostilePhoto("jpeg xl", lambda: b"\xff\x0a" + bytes(100), "UNSUPPORTED"),

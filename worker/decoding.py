@@ -129,7 +129,6 @@ def _open_working(data: bytes, name: str, limits: Limits) -> tuple[Image.Image, 
         notes.append("EXIF_IGNORED")
     if exif.orientation in ORIENTATIONS:
         working = working.transpose(ORIENTATIONS[exif.orientation])
-    working.info = {}  # or the previews would carry its ICC profile
     return working, _facts(name, full, exif, notes)
 
 
@@ -176,8 +175,6 @@ def _to_srgb_on_white(image: Image.Image, profile: object, notes: list[str]) -> 
         solid = Image.new(image.mode[:-1], image.size, "white")
         solid.paste(image.convert(solid.mode), mask=image.getchannel("A"))
         image = solid
-    if image.mode == "LAB":
-        return _lab_to_srgb().apply(image)
     if isinstance(profile, bytes) and profile:
         try:
             image = _apply_profile(image, profile)
@@ -206,12 +203,6 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 @lru_cache(maxsize=1)
 def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnknownArgumentType]
-
-
-@lru_cache(maxsize=1)
-def _lab_to_srgb() -> ImageCms.ImageCmsTransform:
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))  # pyright: ignore[reportUnknownArgumentType]
-    return ImageCms.buildTransform(lab, _srgb(), "LAB", "RGB")
 
 
 def _preview(working: Image.Image, side: int) -> bytes:
