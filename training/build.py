@@ -33,7 +33,7 @@ class Recipe:
     """
 
     heads: Sequence[HeadKind] = ("gap", "flatten")
-    strengths: Sequence[float] = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    strengths: Sequence[float] = (1e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3)
     wanted_accuracy: float = 0.8
 
 

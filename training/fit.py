@@ -44,10 +44,12 @@ class Fitting:
         self._targets = targets
         self._mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
         floor = DEAD_CHANNEL * max(float(deviation.max()), 1e-12)
-        self._scale = 1.0 / (np.maximum(deviation, floor) * np.sqrt(inputs.shape[1]))
-        centred = (inputs - self._mean) * self._scale
-        self._basis = _basis(centred) if inputs.shape[1] > len(inputs) else None
-        self._reduced = centred if self._basis is None else centred @ self._basis
+        self._scale = 1.0 / (np.maximum(deviation, floor) * math.sqrt(inputs.shape[1]))
+        self._centred = (inputs - self._mean) * self._scale
+        if inputs.shape[1] > len(inputs):
+            self._reduced, self._back = _reduced(self._centred)
+        else:
+            self._reduced, self._back = self._centred, None
 
     def fit(self, strength: float) -> FittedHead:
         """Logistic regression with an L2 penalty of `strength`."""
@@ -55,7 +57,8 @@ class Fitting:
         regression = LogisticRegression(C=1.0 / (strength * len(self._targets)), max_iter=2000, tol=1e-5)
         regression.fit(self._reduced, self._targets)
         kernel, bias = _both_classes(regression)
-        kernel = kernel if self._basis is None else self._basis @ kernel
+        if self._back is not None:
+            kernel = self._centred.T @ (self._back @ kernel).astype(np.float32)
         weights = kernel * self._scale[:, None]
         return FittedHead(weights.astype(np.float32), (bias - self._mean @ weights).astype(np.float32))
 
@@ -103,11 +106,16 @@ def log_loss(logits: Floats, targets: Targets) -> float:
     return float((normal - shifted[np.arange(len(targets)), targets]).mean())
 
 
-def _basis(centred: Floats) -> Floats:
-    """Orthonormal columns that span the rows of `centred`. (inputs, rank)"""
+def _reduced(centred: Floats) -> tuple[Floats, Floats]:
+    """`centred` in coordinates of the space its rows span, (n, rank), and the way back, (n, rank).
+
+    Weights w in these coordinates are `centred.T @ (back @ w)` in the inputs. From the products of photos alone:
+    the basis itself (25,088 x 1,800) is never formed.
+    """
     values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))  # (n,), (n, n)
     kept = values > values.max() * 1e-7  # float32 products hold no more
-    return centred.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+    lengths = np.sqrt(values[kept])
+    return vectors[:, kept] * lengths, vectors[:, kept] / lengths
 
 
 def _both_classes(regression: Any) -> tuple[Floats, Floats]:
