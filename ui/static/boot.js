@@ -45,6 +45,7 @@ function appearing(id) {
 }
 
 document.body.prepend(navigation());
-const main = h("main", { id: "pt-main", tabindex: "-1" });
+// A div: Gradio's own frame is the main landmark already.
+const main = h("div", { id: "pt-main", tabindex: "-1" });
 (await page).show(main);
 (await appearing(column)).replaceChildren(main);

@@ -1,0 +1,238 @@
+"""The Batches page in a real browser: it moves by itself, survives, and can be used by keyboard and by reader."""
+
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+
+from db.schema import Item
+from db.workers import live_workers
+from tests.browser.tab import Tab
+from tests.integration.web_batches import send_batch
+from tests.samples import jpeg
+from tests.stack import Pages, serving, wait_until
+
+pytestmark = pytest.mark.browser
+
+FINISHED = "document.querySelector('.pt-chip')?.textContent === 'finished'"
+DONE = "Number(document.querySelector('.pt-progress [role=progressbar]')?.getAttribute('aria-valuenow') ?? 0)"
+AXE = "axe-core@4"
+
+
+@pytest.fixture
+def client(stack: Pages) -> Iterator[httpx.Client]:
+    """The local admin without a browser."""
+    with stack.client() as client:
+        yield client
+
+
+def photos(count: int, start: int = 0, size: tuple[int, int] = (320, 240)) -> dict[str, bytes]:
+    """Photos that differ, by path."""
+    colours = [(each % 250, each * 13 % 250, 60 + start) for each in range(count)]
+    return {f"IMG_{number:04d}.jpg": jpeg(*size, colour=colour) for number, colour in enumerate(colours)}
+
+
+def finished_batch(client: httpx.Client, files: dict[str, bytes]) -> str:
+    """A batch that workers have finished."""
+    batch = send_batch(client, files)
+    wait_until(lambda: client.get(f"/api/batches/{batch}").json()["state"] == "finished", "the batch is finished", 90)
+    return batch
+
+
+def test_a_batch_moves_without_a_reload(client: httpx.Client, open_tab: Callable[..., Tab]) -> None:
+    """Counts, bar, photos with labels; it stops asking when it is over."""
+    batch = send_batch(client, photos(150, size=(1600, 1200)))
+    tab = open_tab(f"/app/batches?batch={batch}")
+    tab.page.evaluate("window.sameDocument = true")
+
+    seen = {tab.until(f"{DONE} + 1") - 1}
+    while not tab.page.evaluate(FINISHED):
+        seen.add(tab.page.evaluate(DONE))
+        tab.page.wait_for_timeout(200)
+    tab.until("document.querySelectorAll('.pt-tile img').length >= 60")
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    tab.page.wait_for_timeout(2500)
+
+    assert len(seen) >= 3, seen
+    assert tab.page.evaluate("window.sameDocument") is True
+    assert "150 of 150 photos tagged" in tab.page.locator(".pt-progress").inner_text()
+    assert tab.page.get_by_text("waiting", exact=True).count() == 0
+    assert not [url for url in asked if f"/api/batches/{batch}" in url]
+
+
+def test_a_batch_can_be_cancelled_after_a_question(
+    stack: Pages, client: httpx.Client, open_tab: Callable[..., Tab]
+) -> None:
+    """What is tagged stays, the rest is cancelled, and the page says so at once."""
+    batch = send_batch(client, photos(40, start=1))
+    with stack.database.transaction() as session:  # some wait for ever, whatever the workers' speed
+        some = select(Item.id).where(Item.batch_id == batch, Item.position > 30, Item.state == "ready")
+        session.execute(update(Item).where(Item.id.in_(some)).values(not_before=1e12))
+    tab = open_tab(f"/app/batches?batch={batch}")
+
+    tab.until("!!document.querySelector('.pt-danger')")
+    tab.page.get_by_role("button", name="Cancel batch").click()
+    tab.page.get_by_role("dialog").get_by_role("button", name="Cancel batch").click()
+
+    tab.until("document.querySelector('.pt-chip')?.textContent === 'cancelled'", 10)
+    assert re.search(r"\d+ cancelled", tab.page.locator(".pt-progress").inner_text())
+    assert tab.page.get_by_role("button", name="Cancel batch").count() == 0
+
+
+def test_failed_photos_can_be_tried_again(
+    stack: Pages, client: httpx.Client, open_tab: Callable[..., Tab]
+) -> None:
+    """They say why they failed; the button leads to the new batch."""
+    batch = finished_batch(client, photos(6, start=2))
+    with stack.database.transaction() as session:
+        some = session.scalars(select(Item.id).where(Item.batch_id == batch).limit(2)).all()
+        session.execute(update(Item).where(Item.id.in_(some)).values(state="failed", code="WORKER_LOST"))
+    tab = open_tab(f"/app/batches?batch={batch}")
+
+    tab.until_text("the worker died three times on this photo alone")
+    tab.page.get_by_role("button", name="Failed 2").click()
+    tab.until("document.querySelectorAll('.pt-tile').length === 2")
+    tab.page.get_by_role("button", name="Retry failed photos").click()
+
+    tab.until(f"location.search.includes('batch=') && !location.search.includes('{batch}')")
+    tab.until(FINISHED, 60)
+    assert "2 of 2 photos tagged" in tab.page.locator(".pt-progress").inner_text()
+
+
+def test_a_photo_opens_and_closes_by_keyboard(client: httpx.Client, open_tab: Callable[..., Tab]) -> None:
+    """Enter, arrows, Escape; the focus returns to where it was."""
+    batch = finished_batch(client, photos(4, start=3))
+    tab = open_tab(f"/app/batches?batch={batch}")
+    tab.until("document.querySelectorAll('.pt-tile-photo').length === 4")
+    tab.page.locator(".pt-tile-photo").first.focus()
+
+    tab.page.keyboard.press("Enter")
+    tab.until("document.querySelector('dialog[open] .pt-path')?.textContent === 'IMG_0000.jpg'")
+    tab.page.keyboard.press("ArrowRight")
+    tab.until("document.querySelector('dialog[open] .pt-path')?.textContent === 'IMG_0001.jpg'")
+    tab.until("document.querySelector('.pt-light-photo').naturalWidth > 0")
+    tab.page.keyboard.press("Escape")
+
+    tab.until("!document.querySelector('dialog[open]')")
+    assert tab.page.evaluate("document.activeElement.className") == "pt-tile-photo"
+
+
+def test_an_address_that_names_no_batch_says_so(open_tab: Callable[..., Tab]) -> None:
+    """Cut off, foreign or mistyped."""
+    for name in ("abcdefghjkmn", "zz", "%3Cscript%3E"):
+        tab = open_tab()
+        tab.expected_statuses |= {404, 422}
+        tab.goto(f"/app/batches?batch={name}")
+        tab.until_text("There is no such batch")
+        assert tab.page.get_by_role("link", name="See all batches").count() == 1
+
+
+def test_names_and_labels_never_become_html(client: httpx.Client, open_tab: Callable[..., Tab]) -> None:
+    """A file may be called anything."""
+    evil = "<img src=x onerror=window.evil=1><script>window.evil=1</script>"
+    batch = send_batch(client, {f"{evil}.jpg": jpeg(colour=(5, 5, 200)), "b.jpg": b""}, name=f"{evil} & batch")
+    tab = open_tab(f"/app/batches?batch={batch}")
+    tab.until(FINISHED, 60)
+    tab.until("!!document.querySelector('.pt-tile')")
+
+    assert tab.page.locator("h1").inner_text().startswith("<img src=x")
+    assert tab.page.evaluate("window.evil") is None
+    tab.goto("/app/batches")
+    tab.until("!!document.querySelector('.pt-batch-name')")
+    assert tab.page.evaluate("window.evil") is None
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), [((1280, 800), "light"), ((390, 844), "light"), ((390, 844), "dark")])
+def test_pages_fit_the_screen_and_follow_the_scheme(
+    client: httpx.Client, open_tab: Callable[..., Tab], viewport: tuple[int, int], scheme: str
+) -> None:
+    """No sideways scrolling; the same navigation on all."""
+    batch = finished_batch(client, photos(6, start=4) | {"a-very-long-name" * 8 + ".jpg": b""})
+
+    for path in ("/app/", "/app/batches", f"/app/batches?batch={batch}"):
+        tab = open_tab(path, viewport=viewport, scheme=scheme)
+        tab.until("!!document.querySelector('.pt-accepted dd, .pt-batch-row, .pt-tile')")
+        background = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        names = tab.page.locator("header nav a").all_inner_texts()
+        current = tab.page.locator("header nav a[aria-current=page]").inner_text()
+
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= viewport[0], path
+        assert background == ("rgb(250, 249, 247)" if scheme == "light" else "rgb(20, 20, 22)")
+        assert names == ["Tag", "Batches"]
+        assert current == ("Tag" if path == "/app/" else "Batches")
+        assert tab.page.locator("h1").count() == 1
+        assert tab.page.locator("main").count() == 1
+
+
+def test_nothing_is_wrong_for_who_cannot_see(
+    client: httpx.Client, open_tab: Callable[..., Tab], tmp_path: Path
+) -> None:
+    """axe-core (WCAG 2.2 AA and best practice), light and dark. Fetched from npm, never kept; skipped without it."""
+    script = _axe(tmp_path)
+    batch = finished_batch(client, photos(5, start=5) | {"empty.jpg": b""})
+    photo = tmp_path / "a.jpg"
+    photo.write_bytes(jpeg(colour=(200, 200, 30)))
+    found: list[str] = []
+
+    for scheme in ("light", "dark"):
+        for path in ("/app/", "/app/batches", f"/app/batches?batch={batch}", "/login"):
+            tab = open_tab(path, scheme=scheme)
+            tab.until("!!document.querySelector('.pt-accepted dd, .pt-batch-row, .pt-tile img, .pt-commands')")
+            if path == "/app/":
+                tab.page.set_input_files("#pt-choose-photos", photo)
+                tab.until("!!document.querySelector('.pt-single .pt-bars')")
+            if "batch=" in path:
+                tab.page.locator(".pt-tile-photo").first.click()
+                found += _violations(tab, script, f"{scheme} dialog")
+                tab.page.keyboard.press("Escape")
+            found += _violations(tab, script, f"{scheme} {path}")
+
+    assert not found, "\n".join(found)
+
+
+def test_a_page_without_workers_says_what_is_going_on(
+    browser: object, open_tab: Callable[..., Tab], stack: Pages, tmp_path: Path
+) -> None:
+    """What was sent is kept, and what to start. An empty list says what to do next."""
+    with serving(tmp_path / "phototag-data") as alone:
+        tab = open_tab()
+        tab.page.goto(alone.login_link())
+        tab.until_text("No worker is running, so photos are not being tagged right now.")
+        tab.until_text("The queue (Redis) does not answer.")
+        tab.page.goto(f"{alone.url}/app/batches")
+        tab.until_text("No batches yet.")
+        assert tab.page.get_by_role("link", name="Tag photos").get_attribute("href") == "/app/"
+        tab.page.goto("about:blank")
+    with stack.database.reading() as session:
+        assert live_workers(session)
+
+
+def _axe(folder: Path) -> str:
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not here to fetch axe-core with")
+    fetched = subprocess.run([npm, "pack", AXE, "--silent"], cwd=folder, capture_output=True, text=True, timeout=100)
+    if fetched.returncode != 0:
+        pytest.skip(f"axe-core cannot be fetched: {fetched.stderr.strip()[-200:]}")
+    with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as package:
+        member = package.extractfile("package/axe.min.js")
+        assert member is not None
+        return member.read().decode()
+
+
+def _violations(tab: Tab, script: str, where: str) -> list[str]:
+    tab.page.evaluate(script)
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    answer = tab.page.evaluate("(tags) => axe.run(document, {runOnly: tags})", tags)
+    return [
+        f"{where}: {violation['id']} {node['target']} {node['failureSummary'][:200]}"
+        for violation in answer["violations"]
+        for node in violation["nodes"]
+    ]
