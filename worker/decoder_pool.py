@@ -6,84 +6,41 @@ submit() ──► queue ──► one thread a process ──► socket ──�
 """
 
 import contextlib
-import os
 import queue
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-import numpy as np
-
-from db.errors import PhototagError, Refusal
-from db.facts import PhotoFacts
+from db.errors import Refusal
+from worker.decoder_process import DecoderPoolError, DecoderProcess, Source, pool_closed
 from worker.decoding import PREVIEW_SIZES, Decoded
-from worker.framing import FrameClosedError, receive_frame, send_frame
 from worker.limits import Limits
-
-# Importing Pillow and NumPy takes 0.3 s; a machine that swaps may take long.
-START_LIMIT_S = 60.0
-# Nothing of the worker's environment is passed on: it may hold the database's address and password.
-_ENVIRONMENT_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "PYTHONHOME")
-_OWN_ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",  # each of its threads would reserve address space, which is limited
-    "OMP_NUM_THREADS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "MALLOC_ARENA_MAX": "1",
-}
-
 
 K = TypeVar("K")
 
 
-class DecoderPoolError(PhototagError):
-    """Raised when decoder processes cannot be started, or the pool is closed: no verdict about a photo."""
-
-
-class _DecoderDiedError(Exception):
-    """The process ended or hung in the middle of a photo; `refusal` is the verdict if it does so again."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.code)
-        self.refusal = refusal
-
-
-@dataclass(frozen=True)
-class Source:
-    """A photo to decode: its bytes, or a local file that the decoder process reads itself."""
-
-    content: bytes | Path
-    sha256: str | None = None
-
-
 class DecoderPool:
-    """Decodes photos in `helpers` processes of their own. May be used from several threads."""
+    """Decodes photos in processes of their own. May be used from several threads."""
 
-    def __init__(self, limits: Limits, helpers: int, *, previews: Sequence[int] = PREVIEW_SIZES) -> None:
+    def __init__(self, limits: Limits, processes: int, *, previews: Sequence[int] = PREVIEW_SIZES) -> None:
         """Starts the processes; photos may be submitted at once.
 
         Args:
             limits: what a photo may cost.
-            helpers: number of processes, each of which uses one core.
+            processes: how many, each of which uses one core.
             previews: longer sides of the previews to make.
         """
         self._waiting: queue.SimpleQueue[tuple[Source, Future[Decoded]] | None] = queue.SimpleQueue()
-        self._helpers = [_Helper(limits, previews) for _ in range(helpers)]
+        self._processes = [DecoderProcess(limits, previews) for _ in range(processes)]
         self._closing = False
         self._lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=self._feed, args=(helper,), name=f"decoder-{i}", daemon=True)
-            for i, helper in enumerate(self._helpers)
+            threading.Thread(target=self._feed, args=(process,), name=f"decoder-{i}", daemon=True)
+            for i, process in enumerate(self._processes)
         ]
         for thread in self._threads:
             thread.start()
@@ -102,7 +59,7 @@ class DecoderPool:
         future: Future[Decoded] = Future()
         with self._lock:
             if self._closing:
-                future.set_exception(_closed())
+                future.set_exception(pool_closed())
             else:
                 self._waiting.put((Source(content, sha256), future))
         return future
@@ -116,14 +73,14 @@ class DecoderPool:
         outstanding: deque[tuple[K, Future[Decoded]]] = deque()
         for key, source in sources:
             outstanding.append((key, self.submit(source.content, source.sha256)))
-            if len(outstanding) > 4 * len(self._helpers):
+            if len(outstanding) > 4 * len(self._processes):
                 yield _result(*outstanding.popleft())
         while outstanding:
             yield _result(*outstanding.popleft())
 
     def pids(self) -> list[int]:
         """Process ids of the decoder processes that live."""
-        return [helper.pid for helper in self._helpers if helper.pid is not None]
+        return [process.pid for process in self._processes if process.pid is not None]
 
     def close(self) -> None:
         """Ends the processes. Photos not decoded yet end with a `DecoderPoolError`."""
@@ -131,8 +88,8 @@ class DecoderPool:
             if self._closing:
                 return
             self._closing = True
-        for helper in self._helpers:
-            helper.stop_for_good()
+        for process in self._processes:
+            process.stop_for_good()
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
@@ -146,162 +103,18 @@ class DecoderPool:
     ) -> None:
         self.close()
 
-    def _feed(self, helper: "_Helper") -> None:
+    def _feed(self, process: DecoderProcess) -> None:
         with contextlib.suppress(DecoderPoolError):  # said again with the first photo
-            helper.start()
+            process.start()
         while (entry := self._waiting.get()) is not None:
             source, future = entry
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                future.set_result(helper.decode(source))
+                future.set_result(process.decode(source))
             except Exception as error:  # noqa: BLE001 - whatever it is belongs to the one who asked
-                future.set_exception(_closed() if self._closing else error)
-        helper.stop()
-
-
-class _Helper:
-    """One decoder process at a time, and what to make of its end. Used by one thread, but for `stop_for_good`."""
-
-    def __init__(self, limits: Limits, previews: Sequence[int]) -> None:
-        self._limits = limits
-        self._previews = list(previews)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._connection: socket.socket | None = None
-        self._stopped = False
-        self._lock = threading.Lock()
-
-    @property
-    def pid(self) -> int | None:
-        process = self._process
-        return process.pid if process is not None and process.poll() is None else None
-
-    def decode(self, source: Source) -> Decoded:
-        """Decodes one photo; a process that died or hung is replaced and the photo tried once more.
-
-        A second chance costs little and spares photos that happened to be there when a process was killed
-        from outside, or when an earlier photo had left it short of memory.
-        """
-        try:
-            return self._decode_once(source)
-        except _DecoderDiedError:
-            self.stop()
-        try:
-            return self._decode_once(source)
-        except _DecoderDiedError as error:
-            self.stop()
-            raise error.refusal from None
-
-    def start(self) -> None:
-        """Starts the process, if none runs.
-
-        Raises:
-            DecoderPoolError: it did not come up.
-        """
-        if self.pid is not None:
-            return
-        self.stop()
-        ours, theirs = socket.socketpair()
-        with theirs, self._lock:
-            if self._stopped:
-                ours.close()
-                raise _closed()
-            self._connection = ours
-            self._process = _start_program(theirs)
-        settings = {"limits": asdict(self._limits), "previews": self._previews, "parent_pid": os.getpid()}
-        try:
-            until = time.monotonic() + START_LIMIT_S
-            send_frame(ours, settings, until=until)
-            receive_frame(ours, until=until)
-        except (FrameClosedError, TimeoutError) as error:
-            self.stop()
-            msg = (
-                "A decoder process did not start. Run `python -c 'import worker.decoder_program'` to see why:"
-                " it needs Pillow, NumPy and pi-heif, and as much memory as decoder_memory_bytes says."
-            )
-            raise DecoderPoolError(msg) from error
-
-    def stop(self) -> None:
-        """Kills the process; the next photo starts another."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            if self._process is not None:
-                self._process.kill()
-                self._process.wait()
-            self._connection = self._process = None
-
-    def stop_for_good(self) -> None:
-        """Kills the process, also in the middle of a photo; no other is started."""
-        with self._lock:
-            self._stopped = True
-            if self._process is not None:
-                self._process.kill()
-
-    def _decode_once(self, source: Source) -> Decoded:
-        self.start()
-        connection, process = self._connection, self._process
-        assert connection is not None  # start() made both
-        assert process is not None
-        path = str(source.content.absolute()) if isinstance(source.content, Path) else ""
-        body = b"" if isinstance(source.content, Path) else source.content
-        until = time.monotonic() + self._limits.decoder_wall_s
-        try:
-            send_frame(connection, {"path": path, "sha256": source.sha256}, body, until=until)
-            head, answer = receive_frame(connection, until=until)
-        except TimeoutError:
-            # Work is bounded by CPU time: this is a hang, or a machine or a network drive too busy to go on.
-            too_long = f"it took longer than {self._limits.decoder_wall_s:g} s"
-            raise _DecoderDiedError(Refusal("DECODER_LIMIT", too_long)) from None
-        except FrameClosedError:
-            raise _death(process.wait(), self._limits) from None
-        if head.get("code") == "DECODER_LIMIT":
-            raise _DecoderDiedError(Refusal(head["code"], head["detail"]))
-        if "code" in head:
-            raise Refusal(head["code"], head["detail"])
-        return _decoded(head, answer)
-
-
-def _start_program(theirs: socket.socket) -> subprocess.Popen[bytes]:
-    """Executes the program anew (never a fork alone: TensorFlow's threads would not survive one)."""
-    environment = {key: os.environ[key] for key in _ENVIRONMENT_KEPT if key in os.environ} | _OWN_ENVIRONMENT
-    # It finds this code wherever it was started from: its own working directory is "/".
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(os.path.abspath(p) for p in sys.path if p))  # noqa: PTH100
-    return subprocess.Popen(
-        [sys.executable, "-s", "-P", "-m", "worker.decoder_program", str(theirs.fileno())],
-        pass_fds=[theirs.fileno()],
-        env=environment,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,  # libtiff comments on every broken file
-    )
-
-
-def _death(returncode: int, limits: Limits) -> Exception:
-    """What to raise when the process ended by itself.
-
-    SIGXCPU is our own limit and needs no second try. SIGKILL comes from the kernel when memory is short,
-    or from a person. The rest are crashes.
-    """
-    if returncode == -signal.SIGXCPU:
-        return Refusal("DECODER_LIMIT", f"it took more than {limits.decoder_cpu_s} s of CPU time")
-    if returncode in (-signal.SIGKILL, -signal.SIGTERM):
-        return _DecoderDiedError(Refusal("DECODER_LIMIT", "the decoder was killed twice over it"))
-    return _DecoderDiedError(Refusal("UNREADABLE", "the decoder crashed on it"))
-
-
-def _decoded(head: dict[str, Any], answer: bytearray) -> Decoded:
-    name, width, height, taken_at, notes, has_previews = head["facts"]
-    shape = tuple(head["shape"])
-    at = int(np.prod(shape))
-    pixels = np.frombuffer(answer, np.uint8, count=at).reshape(shape)  # (224, 224, 3)
-    previews: dict[int, bytes] = {}
-    for side, length in head["previews"]:
-        previews[side] = bytes(answer[at : at + length])
-        at += length
-    taken = datetime.fromisoformat(taken_at) if taken_at else None
-    return Decoded(pixels, PhotoFacts(name, width, height, taken, notes, has_previews), previews)
+                future.set_exception(pool_closed() if self._closing else error)
+        process.stop()
 
 
 def _result(key: K, future: Future[Decoded]) -> tuple[K, Decoded | Refusal]:
@@ -309,7 +122,3 @@ def _result(key: K, future: Future[Decoded]) -> tuple[K, Decoded | Refusal]:
         return key, future.result()
     except Refusal as refusal:
         return key, refusal
-
-
-def _closed() -> DecoderPoolError:
-    return DecoderPoolError("The decoder pool was closed before this photo was decoded; it will be tried again.")

@@ -16,7 +16,8 @@ import pytest
 from db.errors import Refusal
 from tests.hostile_photos import PHOTOS, HostilePhoto, many_scans, png
 from tests.samples import jpeg, numbered_photo
-from worker.decoder_pool import DecoderPool, DecoderPoolError, Source
+from worker.decoder_pool import DecoderPool
+from worker.decoder_process import DecoderPoolError, Source
 from worker.decoding import Decoded, decode
 from worker.limits import Limits
 
@@ -187,18 +188,18 @@ def test_a_photo_that_hangs_is_refused() -> None:
 def test_a_photo_that_burns_time_is_refused() -> None:
     """5,000 scans, were they not counted: the process is ended by its limit of CPU time."""
     with DecoderPool(Limits(max_jpeg_scans=10_000, decoder_cpu_s=2), 1) as pool:
-        with pytest.raises(Refusal, match="DECODER_LIMIT.* 2 s of CPU time"):
+        with pytest.raises(Refusal, match=r"DECODER_LIMIT.* 2 s of CPU time"):
             pool.submit(many_scans()).result(WAIT_S)
         assert pool.submit(jpeg()).result(WAIT_S).facts.width == 640
 
 
 def test_cpu_time_is_counted_for_each_photo_alone() -> None:
     """A process that has worked for longer than the limit goes on: photos are not charged for earlier ones."""
-    with DecoderPool(Limits(decoder_cpu_s=3), 1) as pool:
+    with DecoderPool(Limits(decoder_cpu_s=2), 1) as pool:
         pool.submit(jpeg()).result(WAIT_S)
         pids = pool.pids()
         photo = large_photo()
-        for _ in range(6):
+        for _ in range(10):
             pool.submit(photo).result(WAIT_S)
             pids += pool.pids()
 
@@ -243,7 +244,6 @@ def test_processes_end_with_their_worker() -> None:
         "photo = many_scans(3000)\n"
         "for _ in range(2): pool.submit(photo)\n"
         "while len(pool.pids()) < 2: time.sleep(0.01)\n"
-        "time.sleep(1)\n"
         "print(*pool.pids(), flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -251,7 +251,8 @@ def test_processes_end_with_their_worker() -> None:
     assert worker.stdout is not None
     pids = [int(pid) for pid in worker.stdout.readline().split()]
     assert len(pids) == 2
-    assert all(is_alive(pid) for pid in pids)
+    while not all(is_decoding(pid) for pid in pids):
+        time.sleep(0.01)
 
     worker.kill()
     worker.wait()
