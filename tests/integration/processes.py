@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> No
 
 
 @contextmanager
-def ended(*processes: subprocess.Popen[bytes]) -> Iterator[None]:
+def ended(*processes: subprocess.Popen[bytes]) -> Generator[None]:
     """Ends the processes when the block is left."""
     try:
         yield

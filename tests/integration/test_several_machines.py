@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -129,7 +130,7 @@ def _send(client: httpx.Client, archive: bytes) -> str:
     return batch
 
 
-def _progress(client: httpx.Client, batch_id: str) -> "dict[str, object]":
+def _progress(client: httpx.Client, batch_id: str) -> "dict[str, Any]":
     return client.get(f"/api/batches/{batch_id}").json()
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from db.items import MAX_STRIKES, open_item_count
+from db.item_statements import MAX_STRIKES
+from db.items import open_item_count
 from db.schema import Batch, Item, Photo, Prediction
 from db.session import Database
 from tests.integration.accepting import accept
@@ -31,7 +32,7 @@ def test_nothing_is_lost_or_doubled_while_workers_are_killed_and_the_broker_rest
 ) -> None:
     """30 SIGKILLs and 5 broker restarts during 500 items: each ends tagged, once, with one top five."""
     seed = int(os.environ.get("PHOTOTAG_TEST_SEED", str(random.SystemRandom().randrange(10**6))))
-    print(f"seed {seed}: replay with PHOTOTAG_TEST_SEED={seed}")
+    print(f"seed {seed}: replay with PHOTOTAG_TEST_SEED={seed}")  # noqa: T201 - for whoever replays it
     dice = random.Random(seed)
     batch_id = accept(database, _photos(tmp_path / "photos"))
     broker = Broker(tmp_path / "broker")
@@ -103,7 +104,9 @@ def _holder(database: Database, workers: list[Process]) -> int | None:
                 .group_by(Item.lease_owner)
             )
             # A third strike alone parks a photo, and rightly so; here chance must not deal it.
-            pids = [owner.rsplit("-", 2)[1] for owner, strikes in held if strikes < MAX_STRIKES - 1]
+            pids = [
+                owner.rsplit("-", 2)[1] for owner, strikes in held if owner is not None and strikes < MAX_STRIKES - 1
+            ]
         if found := [by_pid[pid] for pid in pids if pid in by_pid]:
             return found[0]
         time.sleep(0.02)
