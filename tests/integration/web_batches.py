@@ -1,14 +1,18 @@
 """Batches for the tests of the pages: sent by HTTP, tagged without a worker through the functions that a worker uses."""
 
 import httpx
+from sqlalchemy import update
 
+from db.batches import NewItem, add_items, create_batch, seal_batch
 from db.blobs import open_blobs
 from db.facts import PhotoFacts
 from db.items import Finished, Refused, claim_items, finish_items
 from db.labels import ensure_labels
 from db.model_versions import register_version
 from db.predictions import Tagged
+from db.schema import Item
 from db.settings import DataSettings
+from db.users import local_admin
 from tests.samples import encoded, picture
 from tests.stack import Pages
 
@@ -47,3 +51,25 @@ def tag_all(pages: Pages, batch: str, failed: int = 0) -> None:
             top = [(dog, 0.9), (cat, 0.1)]
             results.append(Tagged(item.item_id, item.attempt, item.photo_id, version.id, facts, top))
         finish_items(session, WORKER, results)
+
+
+def held_batch(pages: Pages, files: dict[str, bytes]) -> str:
+    """A running batch of the local admin whose photos no worker may take yet; returns its id."""
+    blobs = open_blobs(DataSettings(data_dir=pages.data_dir, blobs_url=None))
+    items = [
+        NewItem(position=number, path=path, sha256=blobs.add_bytes(data), size_bytes=len(data))
+        for number, (path, data) in enumerate(files.items(), 1)
+    ]
+    with pages.database.transaction() as session:
+        batch = create_batch(session, local_admin(session).id, "held", priority=2)
+        add_items(session, batch.id, items)
+        session.execute(update(Item).where(Item.batch_id == batch.id).values(not_before=1e12))
+        seal_batch(session, batch.id)
+        return batch.id
+
+
+def release(pages: Pages, batch: str, up_to: int) -> None:
+    """Lets workers take the photos up to a position."""
+    some = Item.batch_id == batch, Item.position <= up_to, Item.state == "ready"
+    with pages.database.transaction() as session:
+        session.execute(update(Item).where(*some).values(not_before=0.0))
