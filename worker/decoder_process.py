@@ -158,8 +158,9 @@ class DecoderProcess:
 def _start_program(theirs: socket.socket) -> subprocess.Popen[bytes]:
     """Executes the program anew (never a fork alone: TensorFlow's threads would not survive one)."""
     environment = {key: os.environ[key] for key in _ENVIRONMENT_KEPT if key in os.environ} | _OWN_ENVIRONMENT
-    # It finds this code wherever it was started from: its own working directory is "/".
-    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(os.path.abspath(p) for p in sys.path if p))  # noqa: PTH100
+    # It finds this very code, wherever the worker was started from: its own working directory is "/".
+    code = Path(__file__).resolve().parent.parent
+    environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(code), *filter(None, sys.path)]))
     return subprocess.Popen(
         [sys.executable, "-s", "-P", "-m", "worker.decoder_program", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
