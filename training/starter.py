@@ -19,6 +19,9 @@ from worker.card import BackboneCard, Card
 from worker.settings import WorkerSettings
 from worker.weights import LAYER, SEEDED_SHA256
 
+# More than the default: people's own photos are further from these six kinds than the held-out folds are. Of 200 photos
+# of anything 57 % were not sure at 0.8, with 79 % right of those shown as sure on validation photos.
+RECIPE = Recipe(wanted_accuracy=0.85)
 SEEDED = BackboneCard(architecture="vgg16", weights="seeded", weights_sha256=SEEDED_SHA256, layer=LAYER)
 
 
@@ -52,7 +55,7 @@ def make_starter(
     train_set, validation_set = (_features(photos, backbone, cache, report) for photos in folders)
     validation_set = in_order_of(train_set.labels, validation_set)
     draft = Draft(name, notice_of(train_set), backbone, SEEDED)
-    return build_version(out, draft, train_set, validation_set, Recipe(), report)
+    return build_version(out, draft, train_set, validation_set, RECIPE, report)
 
 
 def notice_of(train: FeatureSet) -> str:
