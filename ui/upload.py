@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 CHUNK_BYTES = 8 * 1024**2
 # Nobody comes back after this long; until then dropping the same files again goes on where it stopped.
 STALE_AFTER_S = 24 * 3600.0
+# Staging without a receiving batch is a left-over of a killed process, unless it is this young.
+YOUNG_S = 3600.0
 # Uploads under way whose running hash is remembered; the others are read again at their end.
 MAX_REMEMBERED = 1000
 # A batch that was looked up this long ago is still there, most likely; what is written is checked again.
@@ -267,7 +269,9 @@ def remove_stale_uploads(
             cancel_batch(session, batch_id)
         log.info("Batch %s was cancelled: its upload was not continued.", batch_id)
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name not in receiving or path.name in stale:
+        # What is young may belong to a batch, or to a single photo, that is newer than the look above.
+        forgotten = path.name not in receiving and _touched_at(path) < time.time() - YOUNG_S
+        if forgotten or path.name in stale:
             remove_batch_staging(data_settings.staging_dir, path.name)
     return stale
 

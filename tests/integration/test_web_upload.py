@@ -350,6 +350,17 @@ def test_one_photo_that_is_empty_or_too_large_is_refused_in_words(
     assert list((pages.data_dir / "staging" / "uploads" / "single").glob("*")) == []
 
 
+def test_one_photo_whose_sender_breaks_off_leaves_nothing(pages: Pages, alice: httpx.Client) -> None:
+    """A closed tab, in the middle of a photo."""
+    folder = pages.data_dir / "staging" / "uploads" / "single"
+    connection = _connect(alice, "POST /api/photos?name=cat.jpg", 900_000)
+    connection.sendall(b"\xff\xd8" + b"0" * 700_000)
+    time.sleep(0.5)
+    connection.close()
+
+    wait_until(lambda: not list(folder.glob("*")), "nothing is left", 5)
+
+
 def test_an_aborted_upload_is_removed_when_nobody_comes_back(pages: Pages, alice: httpx.Client) -> None:
     """After a day; what someone goes on with is left alone."""
     data_settings = DataSettings(data_dir=pages.data_dir, database_url=None, blobs_url=None)
@@ -359,12 +370,18 @@ def test_an_aborted_upload_is_removed_when_nobody_comes_back(pages: Pages, alice
         put(alice, batch, 2, b"\xff\xd8\xff", size=900_000)
     _make_older(pages, left)
     _make_older(pages, kept, touched=True)
+    folder = pages.data_dir / "staging" / "uploads"
+    for name in ("young", "orphan"):
+        (folder / name).mkdir()
+    os.utime(folder / "orphan", (0, 0))
 
     removed = remove_stale_uploads(pages.database, data_settings)
 
     assert left in removed
     assert kept not in removed
     assert staged(pages, left) == []
+    assert (folder / "young").exists()
+    assert not (folder / "orphan").exists()
     assert len(staged(pages, kept)) == 1
     assert alice.get(f"/api/batches/{left}").json()["state"] == "cancelled"
     assert alice.get(f"/api/batches/{kept}").json()["state"] == "receiving"
@@ -421,20 +438,18 @@ def _make_older(pages: Pages, batch: str, *, touched: bool = False) -> None:
         os.utime(pages.data_dir / "staging" / "uploads" / batch, (0, 0))
 
 
-def _connect(client: httpx.Client, batch: str, size: int, offset: int, length: int) -> socket.socket:
+def _connect(client: httpx.Client, request: str, length: int) -> socket.socket:
     host, port = client.base_url.host, client.base_url.port or 80
     cookie = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
-    head = (
-        f"PUT /api/batches/{batch}/files/1?path=holiday/1.jpg&size={size}&offset={offset} HTTP/1.1\r\n"
-        f"Host: {host}:{port}\r\nCookie: {cookie}\r\nContent-Length: {length}\r\n\r\n"
-    )
+    head = f"{request} HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {cookie}\r\nContent-Length: {length}\r\n\r\n"
     connection = socket.create_connection((host, port), timeout=20)
     connection.sendall(head.encode())
     return connection
 
 
 def _break_off(client: httpx.Client, batch: str, data: bytes, *, offset: int, sent: int) -> None:
-    connection = _connect(client, batch, len(data), offset, len(data) - offset)
+    place = f"path=holiday/1.jpg&size={len(data)}&offset={offset}"
+    connection = _connect(client, f"PUT /api/batches/{batch}/files/1?{place}", len(data) - offset)
     connection.sendall(b"?" * sent)  # wrong bytes: the next request must overwrite them
     time.sleep(0.5)
     connection.close()
@@ -442,7 +457,8 @@ def _break_off(client: httpx.Client, batch: str, data: bytes, *, offset: int, se
 
 
 def _begin_slowly(client: httpx.Client, batch: str, data: bytes) -> socket.socket:
-    connection = _connect(client, batch, len(data), 0, len(data))
+    place = f"path=holiday/1.jpg&size={len(data)}&offset=0"
+    connection = _connect(client, f"PUT /api/batches/{batch}/files/1?{place}", len(data))
     connection.sendall(data[:1000])
     time.sleep(0.5)
     return connection
