@@ -79,7 +79,10 @@ def test_the_same_card_gives_the_same_bytes_and_survives_the_row(tmp_path: Path)
 
     again = Card.model_validate(json.loads(json.dumps(card.model_dump(mode="json"))))
 
+    one, other = (a_card(metrics=metrics) for metrics in ({"a": 1, "b": 2}, {"b": 2, "a": 1}))
+
     assert again == card
+    assert card_bytes(one) == card_bytes(other)
     assert card_bytes(again) == (tmp_path / "pets" / "card.json").read_bytes()
 
 
