@@ -91,6 +91,13 @@ def nul_name() -> bytes:
     return two_photos().replace(b"a.jpg", b"a\0jpg")
 
 
+def cut_directory() -> bytes:
+    """The end record says that the list of entries is 20 bytes long, less than one record."""
+    data = bytearray(two_photos())
+    struct.pack_into("<I", data, data.rindex(b"PK\5\6") + 12, 20)
+    return bytes(data)
+
+
 def many_files(count: int) -> dict[str, bytes]:
     return {f"{n}.jpg": b"" for n in range(count)}
 
@@ -172,6 +179,7 @@ ZIPS = (
     ),
     HostileArchive("wrong checksum", damaged_entry, {"ENTRY_BROKEN": 1, "OK": 1}),
     HostileArchive("cut", lambda: two_photos()[:-40], "ARCHIVE_BROKEN"),
+    HostileArchive("directory cut", cut_directory, "ARCHIVE_BROKEN"),
     HostileArchive("program in front", lambda: b"MZ" + bytes(1000) + two_photos(), "NOT_AN_ARCHIVE"),
     HostileArchive(
         "two in a row: the last counts",

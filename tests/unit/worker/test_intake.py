@@ -336,13 +336,13 @@ def test_bytes_that_others_need_are_kept(intake: Intake) -> None:
     data = zip_of(PHOTOS)
     sha256 = intake.add(data, number=1)
     intake.add(data, number=2)
-    with intake.database.transaction() as session:
-        other = create_batch(session, local_admin(session).id, "other", priority=5)
-        upload = open_upload(session, other.id, 1, "same.zip", len(data))
     intake.seal()
 
     intake.unpack()
     assert intake.blobs.has(sha256)
+    with intake.database.transaction() as session:
+        other = create_batch(session, local_admin(session).id, "other", priority=5)
+        upload = open_upload(session, other.id, 1, "same.zip", len(data))
     intake.unpack()
     assert intake.blobs.has(sha256)
     with intake.database.transaction() as session:
