@@ -12,12 +12,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from db.batch_view import BatchProgress as BatchProgress
-from db.batch_view import ItemView as ItemView
-from db.batch_view import batch_items as batch_items
-from db.batch_view import batch_progress as batch_progress
-from db.batch_view import iter_items as iter_items
-from db.batch_view import recent_tagged as recent_tagged
 from db.closing import close_finished_batches
 from db.codes import FAILED
 from db.errors import ConflictError, NotFoundError
@@ -277,7 +271,8 @@ def _copy_failed_items(session: Session, batch_id: str, new: Batch) -> int:
         Item.batch_id == batch_id, Item.state == "failed", Item.photo_id.is_not(None)
     )
     columns = ["batch_id", "state", *(column.key for column in kept)]
-    return count_changed(session, insert(table_of(Item)).from_select(columns, failed))
+    copied = insert(table_of(Item)).from_select(columns, failed).returning(table_of(Item).c.id)
+    return len(session.execute(copied).all())
 
 
 def _require_batch(session: Session, batch_id: str, *, lock: bool = False) -> Batch:

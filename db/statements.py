@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     CursorResult,
     Delete,
-    Insert,
     Table,
     Text,
     Update,
@@ -56,7 +55,7 @@ def insert_or_update(session: Session, row: type[Base], values: dict[str, Any], 
     session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=changed))
 
 
-def count_changed(session: Session, statement: Insert | Update | Delete) -> int:
+def count_changed(session: Session, statement: Update | Delete) -> int:
     """Executes a statement and returns how many rows it changed. Rows loaded before are not refreshed.
 
     Not for a statement that begins with WITH: Python 3.11 does not count those on SQLite.
