@@ -181,6 +181,19 @@ class LeaseMachine(RuleBasedStateMachine):
         self.tick(11)
         self.sweep_up()
 
+    @rule(worker=WORKERS, times=st.integers(1, 4))
+    def freeze(self, worker: str, times: int) -> None:
+        """A worker stands still longer than its lease, again and again, and believes that it holds all it claimed."""
+        for _ in range(times):
+            self.claim(worker, 1)
+            self.outage()
+
+    @rule(worker=WORKERS)
+    def wake(self, worker: str) -> None:
+        """It claims anew, and only then hands in what it has believed to hold for longest."""
+        self.claim(worker, 1)
+        self.finish(worker, 0, 1, refuse=False)
+
     @rule(worker=WORKERS)
     def sweep_leaves_running_leases(self, worker: str) -> None:
         """A lease just prolonged survives a sweep."""
