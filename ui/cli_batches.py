@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from db.batches import BatchProgress, batch_progress, cancel_batch, get_batch, iter_items, list_batches, retry_batch
+from db.batch_view import BatchProgress, batch_progress, iter_items
+from db.batches import cancel_batch, get_batch, list_batches, retry_batch
 from db.codes import reason_text
 from db.schema import OPEN_BATCH_STATES, Batch
 from ui.cli_setup import current_user, data_dir_option, json_option, opened_database, print_json, read_settings, say

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
-from db.batches import ItemView, get_batch, iter_items, list_batches
+from db.batch_view import ItemView, iter_items
+from db.batches import get_batch, list_batches
 from db.schema import User
 from ui.cli_setup import current_user, data_dir_option, json_option, opened_database, print_json, read_settings
 from ui.results import Format, write_csv, write_jsonl, write_results

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from db.batches import ItemView, iter_items
+from db.batch_view import ItemView, iter_items
 from db.errors import DataDirectoryInUseError, NotFoundError, SettingsError
 from db.names import photo_suffixes
 from db.session import Database

@@ -9,7 +9,7 @@ from typing import Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from db.batches import BatchProgress
+from db.batch_view import BatchProgress
 
 SECONDS_BETWEEN_LINES = 5.0
 # The first photo comes after the network is loaded, which says nothing about the others.

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TextIO
 
-from db.batches import ItemView
+from db.batch_view import ItemView
 from db.codes import reason_text
 
 LABELS_PER_PHOTO = 5

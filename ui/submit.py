@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from db.batches import NewItem, add_archive, add_items, create_batch, find_resumable, iter_items, seal_batch
+from db.batch_view import iter_items
+from db.batches import NewItem, add_archive, add_items, create_batch, find_resumable, seal_batch
 from db.blobs import Blobs
 from db.errors import PhototagError, Refusal
 from db.schema import User

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from db.batches import BatchProgress, ItemView
+from db.batch_view import BatchProgress, ItemView
 from db.codes import JUNK, reason_text
 from ui.progress import duration
 

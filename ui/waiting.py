@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from db.batches import BatchProgress, batch_progress, close_finished_batches, iter_items
+from db.batch_view import BatchProgress, batch_progress, iter_items
+from db.closing import close_finished_batches
 from db.errors import PhototagError
 from db.model_versions import get_version
 from db.schema import OPEN_BATCH_STATES

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: object, cwd: Path | None = None, **changes: str) -> Iterator[Running]:
+def running(*arguments: object, cwd: Path | None = None, **changes: str) -> Generator[Running]:
     """Starts a command; it is ended when the block is left. Its two outputs come as one."""
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "ui", *map(str, arguments)],

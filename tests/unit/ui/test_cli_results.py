@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from db.batches import ItemView
+from db.batch_view import ItemView
 from ui.results import COLUMNS, jsonl_lines, write_csv, write_jsonl, write_results
 
 LABELS = [("dog", 0.91234567), ("cat", 0.05), ("bird", 0.02), ("fish", 0.01), ("horse", 0.0076)]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from db.batches import batch_progress, cancel_batch, iter_items
+from db.batch_view import batch_progress, iter_items
+from db.batches import cancel_batch
 from db.blobs import open_blobs
 from db.errors import ConflictError, PhototagError
 from db.schema import Item
