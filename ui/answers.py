@@ -1,8 +1,11 @@
 """Answers that say no, in one shape: {"code": ..., "message": ...}; and reading headers of an ASGI scope."""
 
 import json
+from collections.abc import Mapping
 
 from starlette.types import Scope, Send
+
+from ui.pages.layout import plain_page
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -13,8 +16,20 @@ def headers_of(scope: Scope) -> dict[str, str]:
     return headers
 
 
+def wants_page(headers: Mapping[str, str]) -> bool:
+    """Whether a person's browser asks for a page, rather than a script for data."""
+    return "text/html" in headers.get("accept", "")
+
+
 async def refuse(
-    send: Send, status: int, code: str, message: str, *, retry_after_s: int | None = None, close: bool = False
+    send: Send,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    retry_after_s: int | None = None,
+    close: bool = False,
+    page: bool = False,
 ) -> None:
     """Answers with an error that a page can show and a program can tell apart.
 
@@ -25,10 +40,15 @@ async def refuse(
         message: what happened and what to do, for a person.
         retry_after_s: when it is worth another try.
         close: ends the connection, for a request whose body will not be read.
+        page: a person reads it: a page instead of JSON.
     """
-    body = json.dumps({"code": code, "message": message}).encode()
+    body = plain_page(message, f"({status})") if page else json.dumps({"code": code, "message": message})
+    await _send(send, status, body.encode(), page=page, retry_after_s=retry_after_s, close=close)
+
+
+async def _send(send: Send, status: int, body: bytes, *, page: bool, retry_after_s: int | None, close: bool) -> None:
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", b"text/html; charset=utf-8" if page else b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
     ]

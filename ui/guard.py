@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from db.errors import DatabaseUnavailableError
 from db.schema import User
 from ui.access import USER_KEY, Sessions, token_of_cookies
-from ui.answers import headers_of, refuse
+from ui.answers import headers_of, refuse, wants_page
 from ui.gradio_guard import GradioGuard
 from ui.page_headers import with_headers
 
@@ -108,7 +108,8 @@ class Guard:
         try:
             user = await self._user(headers)
         except DatabaseUnavailableError as error:
-            await refuse(send, 503, "DATABASE_AWAY", str(error).split(" Received:", maxsplit=1)[0], retry_after_s=2)
+            message = str(error).split(" Received:", maxsplit=1)[0]
+            await refuse(send, 503, "DATABASE_AWAY", message, retry_after_s=2, page=wants_page(headers))
             return
         scope[USER_KEY] = user
         static = mount is not None and scope["method"] in READING and GradioGuard.is_static(scope["path"][len(mount) :])
@@ -210,7 +211,7 @@ def _same_origin(headers: Mapping[str, str]) -> bool:
 
 
 async def _ask_to_log_in(scope: Scope, send: Send, headers: Mapping[str, str]) -> None:
-    if scope["method"] == "GET" and "text/html" in headers.get("accept", ""):
+    if scope["method"] == "GET" and wants_page(headers):
         await send(
             {
                 "type": "http.response.start",

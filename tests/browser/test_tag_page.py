@@ -128,6 +128,30 @@ def test_files_dropped_anywhere_on_the_page_are_taken(tab: Tab) -> None:
     assert "2 refused" in tab.page.locator(".pt-progress").inner_text()
 
 
+WALK = """async (module) => {
+  const { fromDrop, nameOf } = await import(module);
+  const file = (path) => ({ isFile: true, fullPath: path, file: (found) => found(new File(["x"], path)) });
+  const folder = (path, inner) => ({ fullPath: path, createReader: () => {
+    const rest = [...inner];  // a browser gives some at a time, and an empty list at the end
+    return { readEntries: (found) => found(rest.splice(0, 2)) };
+  } });
+  const tree = folder("/Trip", [file("/Trip/1.jpg"), file("/Trip/2.jpg"), folder("/Trip/day", [file("/Trip/day/3.jpg")])]);
+  const items = [tree, file("/4.jpg")].map((entry) => ({ kind: "file", webkitGetAsEntry: () => entry }));
+  const files = await fromDrop({ items: [...items, { kind: "string" }] });
+  return [files.map(({ path }) => path).sort(), nameOf(files), nameOf(files.slice(0, 3))];
+}"""
+
+
+def test_dropped_folders_are_walked(tab: Tab) -> None:
+    """All their entries, some at a time, with their paths."""
+    boot = tab.page.evaluate("document.querySelector('script[src$=\"boot.js\"]').src")
+
+    paths, name, folder_name = tab.page.evaluate(WALK, boot.replace("boot.js", "files.js"))
+
+    assert paths == ["4.jpg", "Trip/1.jpg", "Trip/2.jpg", "Trip/day/3.jpg"]
+    assert (name, folder_name) == ("4 files", "Trip")
+
+
 def test_an_upload_goes_on_by_itself_after_the_connection_broke(tab: Tab, photos: Path) -> None:
     """The page says that it tries again; no file is sent twice, none is missing."""
     fill(photos, 30)

@@ -1,6 +1,6 @@
 // What is wrong with the service, if anything: asked every few seconds, shown on top of every page.
 
-import { api } from "./api.js";
+import { api, poll } from "./api.js";
 import { h, icon } from "./dom.js";
 
 const EVERY_MS = 5000;
@@ -37,9 +37,8 @@ export function noticeBox() {
       show([error.message]);
     }
     if (!shown) shown = "[]";
-    setTimeout(look, EVERY_MS);
   };
   status().catch(() => {});
-  look();
+  poll(look, () => EVERY_MS);
   return box;
 }

@@ -1,10 +1,14 @@
 """The guard's small rules, without a server."""
 
+import asyncio
+
+import httpx
 import pytest
 
-from ui.access import COOKIE, SECURE_COOKIE, token_of_cookies
+from db.session import Database
+from ui.access import COOKIE, SECURE_COOKIE, Sessions, token_of_cookies
 from ui.gradio_guard import MAX_OWNED, Owners
-from ui.guard import HostRule
+from ui.guard import Guard, HostRule
 
 
 @pytest.mark.parametrize(
@@ -56,3 +60,28 @@ def test_the_same_file_of_two_people_belongs_to_both() -> None:
     owners.add("path", 2)
 
     assert owners.of("path") == {1, 2}
+
+
+@pytest.mark.parametrize(("accept", "start"), [("text/html", "<!doctype html>"), ("*/*", '{"code": "DATABASE_AWAY"')])
+def test_a_lost_database_is_said_to_people_and_to_programs(accept: str, start: str) -> None:
+    """503 in words, without what the driver said and without anyone being let in."""
+    database = Database("postgresql+psycopg://user:secret@127.0.0.1:1/phototag")
+    guard = Guard(_never, sessions=Sessions(database), hosts=HostRule("127.0.0.1", ()), mounts={})
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(guard)  # pyright: ignore[reportArgumentType] - narrower types of the same thing
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            return await client.get("/app/", headers={"Accept": accept, "Cookie": f"{COOKIE}=token"})
+
+    answer = asyncio.run(ask())
+    database.close()
+
+    assert answer.status_code == 503
+    assert answer.text.startswith(start)
+    assert "The database cannot be reached" in answer.text
+    assert "secret" not in answer.text
+    assert "connection" not in answer.text.lower()
+
+
+async def _never(*_: object) -> None:
+    pytest.fail("the application was reached")

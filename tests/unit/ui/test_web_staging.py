@@ -29,7 +29,8 @@ def test_what_a_broken_request_left_is_overwritten_and_not_hashed(tmp_path: Path
     """The running hash is thrown away; the file is read again at its end."""
     data = b"\xff\xd8\xff" + os.urandom(50_000)
     staged = StagedFile(tmp_path / "1.part")
-    for start, part in ((0, data[:10_000]), (10_000, b"?" * 30_000), (10_000, data[10_000:])):
+    # As long as the rest: counting the bytes alone would not tell it from the real ones.
+    for start, part in ((0, data[:10_000]), (10_000, b"?" * len(data[10_000:])), (10_000, data[10_000:])):
         writer = StagedWriter(staged, start)
         asyncio.run(_add(writer, part))
         writer.flush()
