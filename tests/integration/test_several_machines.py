@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def test_an_archive_sent_to_the_web_process_is_tagged_by_two_workers_elsewhere(
         start_worker(data_dir, postgres_database.url, valkey_url, "intake"),
     ]
     web = _start_web(data_dir, postgres_database.url, valkey_url)
-    with ended(web, *workers), _logged_in(data_dir, postgres_database.url, valkey_url) as client:
+    with ended(web, *workers), closing(_logged_in(data_dir, postgres_database.url, valkey_url)) as client:
         archive = zip_of({f"photos/{number:02}.jpg": numbered_photo(number) for number in range(PHOTOS)})
 
         batch_id = _send(client, archive)
