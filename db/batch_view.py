@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, func, literal, select, tuple_
 from sqlalchemy.orm import Session
@@ -97,7 +97,8 @@ def batch_progress(session: Session, batch_id: str) -> BatchProgress:
     Raises:
         NotFoundError: there is no such batch.
     """
-    batch = session.get(Batch, batch_id)
+    query = select(Batch.state, Batch.code, Batch.created_at, Batch.finished_at).where(Batch.id == batch_id)
+    batch = session.execute(query).one_or_none()
     if batch is None:
         msg = f"There is no batch of this id; `phototag batches list` shows them. Received: {batch_id!r}"
         raise NotFoundError(msg)
@@ -182,9 +183,29 @@ def _archives(session: Session, batch_id: str) -> list[ArchiveView]:
     return [ArchiveView(*row) for row in session.execute(query.order_by(Archive.number))]
 
 
-def _items_of(batch_id: str) -> Select[Item, Photo, str, str]:
+def _items_of(batch_id: str) -> Select[*tuple[Any, ...]]:
     return (
-        select(Item, Photo, ModelVersion.name.label("version"), Label.name.label("label"))
+        select(
+            Item.id.label("item_id"),
+            Item.archive_number,
+            Item.position,
+            Item.path,
+            Item.state,
+            Item.code,
+            Item.detail,
+            Item.photo_id,
+            Photo.sha256,
+            Photo.width,
+            Photo.height,
+            Photo.taken_at,
+            Photo.has_previews,
+            ModelVersion.name.label("model_version"),
+            Label.name.label("label"),
+            Photo.not_sure,
+            Photo.shown_origin,
+            Item.finished_at,
+            Item.model_version_id,
+        )
         .outerjoin(Photo, Photo.id == Item.photo_id)
         .outerjoin(ModelVersion, ModelVersion.id == Item.model_version_id)
         .outerjoin(Label, Label.id == Photo.shown_label_id)
@@ -192,41 +213,34 @@ def _items_of(batch_id: str) -> Select[Item, Photo, str, str]:
     )
 
 
-def _views(session: Session, query: Select[Item, Photo, str, str]) -> list[ItemView]:
+def _views(session: Session, query: Select[*tuple[Any, ...]]) -> list[ItemView]:
     rows = session.execute(query).all()
-    labels = _labels(session, [(row[0].photo_id, row[0].model_version_id) for row in rows])
-    return [_view(row, labels) for row in rows]
+    labels = _labels(session, [(row.photo_id, row.model_version_id) for row in rows])
+    return [_view(row, labels.get((row.photo_id, row.model_version_id), [])) for row in rows]
 
 
-def _view(row: Row[Item, Photo, str, str], labels: dict[tuple[int, int], list[tuple[str, float]]]) -> ItemView:
-    item: Item = row[0]
-    photo: Photo | None = row[1]
+def _view(row: Row[*tuple[Any, ...]], labels: list[tuple[str, float]]) -> ItemView:
+    unsure = bool(row.not_sure) and row.shown_origin != "person"
     return ItemView(
-        item_id=item.id,
-        archive_number=item.archive_number,
-        position=item.position,
-        path=item.path,
-        state=item.state,
-        code=item.code,
-        detail=item.detail,
-        photo_id=item.photo_id,
-        sha256=photo.sha256 if photo else None,
-        width=photo.width if photo else None,
-        height=photo.height if photo else None,
-        taken_at=photo.taken_at if photo else None,
-        has_previews=photo.has_previews if photo else False,
-        model_version=row[2],
-        shown=_shown(photo, row[3]),
-        not_sure=photo.not_sure if photo else False,
-        labels=labels.get((item.photo_id or 0, item.model_version_id or 0), []),
-        finished_at=item.finished_at,
+        item_id=row.item_id,
+        archive_number=row.archive_number,
+        position=row.position,
+        path=row.path,
+        state=row.state,
+        code=row.code,
+        detail=row.detail,
+        photo_id=row.photo_id,
+        sha256=row.sha256,
+        width=row.width,
+        height=row.height,
+        taken_at=row.taken_at,
+        has_previews=bool(row.has_previews),
+        model_version=row.model_version,
+        shown=NOT_SURE if unsure else row.label,
+        not_sure=unsure,
+        labels=labels,
+        finished_at=row.finished_at,
     )
-
-
-def _shown(photo: Photo | None, label: str | None) -> str | None:
-    if photo is None:
-        return None
-    return NOT_SURE if photo.not_sure and photo.shown_origin != "person" else label
 
 
 def _labels(

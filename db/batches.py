@@ -211,7 +211,7 @@ def list_batches(session: Session, user: User, limit: int, before: str | None = 
     if before is not None:
         last = get_batch(session, before, user)
         query = query.where(tuple_(Batch.created_at, Batch.id) < tuple_(literal(last.created_at), literal(last.id)))
-    return list(session.scalars(query))
+    return list(session.scalars(query.execution_options(populate_existing=True)))
 
 
 def lock_open_batch(session: Session, batch_id: str) -> Batch:
