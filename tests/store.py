@@ -41,14 +41,19 @@ def add_version(session: Session, name: str = "first", *, active: bool = True) -
     return version.id
 
 
-def add_batch(database: Database, numbers: Iterable[int] | int = 3, *, priority: int = 5, sealed: bool = True) -> str:
+def fill_batch(session: Session, numbers: Iterable[int] | int = 3, *, priority: int = 5, sealed: bool = True) -> str:
     """The id of a batch of photos."""
+    batch_id = create_batch(session, local_admin(session).id, "holiday", priority=priority).id
+    add_items(session, batch_id, new_items(range(numbers) if isinstance(numbers, int) else numbers))
+    if sealed:
+        seal_batch(session, batch_id)
+    return batch_id
+
+
+def add_batch(database: Database, numbers: Iterable[int] | int = 3, *, priority: int = 5, sealed: bool = True) -> str:
+    """As `fill_batch`, in a transaction of its own."""
     with database.transaction() as session:
-        batch = create_batch(session, local_admin(session).id, "holiday", priority=priority)
-        add_items(session, batch.id, new_items(range(numbers) if isinstance(numbers, int) else numbers))
-        if sealed:
-            seal_batch(session, batch.id)
-    return batch.id
+        return fill_batch(session, numbers, priority=priority, sealed=sealed)
 
 
 def top_of(photo_id: int, label_ids: Sequence[int], score: float = 0.9) -> list[tuple[int, float]]:
