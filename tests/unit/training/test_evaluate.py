@@ -34,3 +34,10 @@ def test_calibration_error_is_the_gap_between_saying_and_being() -> None:
 
     assert calibration_error(first, np.arange(100) % 2 == 0) == pytest.approx(0.45, abs=1e-5)
     assert calibration_error(np.full(100, 1.0, np.float32), np.ones(100, bool)) == pytest.approx(0.0)
+
+
+def test_calibration_errors_are_weighed_by_photos() -> None:
+    """Three quarters nearly right, a quarter far off."""
+    first = np.repeat(np.array([0.95, 0.55], np.float32), [75, 25])
+
+    assert calibration_error(first, first > 0.9) == pytest.approx(0.75 * 0.05 + 0.25 * 0.55, abs=1e-5)
