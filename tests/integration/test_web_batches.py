@@ -96,7 +96,7 @@ def test_results_are_files_whose_cells_run_nothing(pages: Pages, alice: httpx.Cl
     disposition = table.headers["content-disposition"]
     assert disposition.startswith('attachment; filename="')
     assert disposition.isascii()
-    assert "filename*=UTF-8''Sommer%20%2224%22%20_%20%C3%A9-results.csv" in disposition
+    assert "filename*=UTF-8''Sommer%20%2224%22_%C3%A9-results.csv" in disposition
     assert table.headers["content-type"] == "text/csv; charset=utf-8"
     assert not list((pages.data_dir / "staging").glob("tmp*"))
 
