@@ -42,16 +42,17 @@ def up(host: str | None, port: int | None, data_dir: Path | None) -> None:
     """
     settings, ui = read_settings(data_dir), _ui_settings(host, port)
     directory = settings.data.data_dir
-    with stopping_cleanly(), listening(ui, directory) as server:
+    with stopping_cleanly() as interruption, listening(ui, directory) as server:
         make_data_dir(directory)
         address = address_of(server, ui)
         try:
             with (
                 only_server(directory, "up", address),
-                Services(settings.data, settings.worker, command="up", say=say, address=address),
+                Services(settings.data, settings.worker, command="up", say=say, address=address) as services,
             ):
                 _greet(settings.data, ui, address)
-                serve(server, settings.data, settings.worker, ui)
+                stop = services.begin_to_stop
+                serve(server, settings.data, settings.worker, ui, before_serving=interruption.check, on_stop=stop)
         except KeyboardInterrupt:
             say("Stopped. What is not tagged yet goes on with the next `phototag up`.")
 
@@ -73,14 +74,18 @@ def web(*, host: str | None, port: int | None, link_only: bool, data_dir: Path |
     if redis_url is None:
         msg = "There is no broker. Set PHOTOTAG_REDIS_URL, or run `phototag up`, which brings its own."
         raise BrokerUnavailableError(msg)
-    with stopping_cleanly(), listening(ui, directory) as server, opened_database(settings.data):
+    with (
+        stopping_cleanly() as interruption,
+        listening(ui, directory) as server,
+        opened_database(settings.data),
+    ):
         make_data_dir(directory)
         ping(make_app(redis_url))
         address = address_of(server, ui)
         try:
             with only_server(directory, "web", address):
                 say(f"The pages are at {address} ; `phototag web --login-link` prints a link that logs in.")
-                serve(server, settings.data, settings.worker, ui)
+                serve(server, settings.data, settings.worker, ui, before_serving=interruption.check)
         except KeyboardInterrupt:
             say("Stopped.")
 

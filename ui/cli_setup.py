@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -90,13 +91,39 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
+class Interruption:
+    """Ctrl-C, SIGTERM or a closed terminal: each raises KeyboardInterrupt, and is remembered.
+
+    Libraries swallow what is raised while they are imported, or in a callback; `check` raises it again.
+    """
+
+    def __init__(self) -> None:
+        self._happened = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """The signal handler."""
+        self._happened = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raises KeyboardInterrupt if it happened at any time."""
+        if self._happened:
+            raise KeyboardInterrupt
+
+
 @contextmanager
-def stopping_cleanly() -> Generator[None]:
-    """SIGTERM and a closed terminal end the block like Ctrl-C does: with KeyboardInterrupt."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+def stopping_cleanly() -> Generator[Interruption]:
+    """Handles the signals in its block, but for those that whoever started us wants ignored (nohup, a script's &)."""
+    interruption = Interruption()
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if (handler := signal.getsignal(number)) != signal.SIG_IGN
+    }
+    for number in before:
+        signal.signal(number, interruption)
     try:
-        yield
+        yield interruption
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)

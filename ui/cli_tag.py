@@ -14,6 +14,7 @@ from db.migrate import upgrade
 from db.session import Database
 from ui.cli import EXIT_INTERRUPTED, EXIT_SOME_NOT_TAGGED
 from ui.cli_setup import (
+    Interruption,
     Settings,
     current_user,
     data_dir_option,
@@ -89,9 +90,9 @@ def tag(
     submission = Submission(examine(paths), copy or settings.data.blobs_url is not None, _left_out(settings, out))
     run = Run(settings, submission, out)
     submission.priority()  # an empty folder is found before anything is started
-    with stopping_cleanly():
+    with stopping_cleanly() as interruption:
         try:
-            return _submit_only(run, as_json=as_json) if no_wait else _tag(run, as_json=as_json)
+            return _submit_only(run, as_json=as_json) if no_wait else _tag(run, interruption, as_json=as_json)
         except KeyboardInterrupt:
             _say_how_to_go_on(run)
             return EXIT_INTERRUPTED
@@ -101,15 +102,20 @@ def _left_out(settings: Settings, out: Path | None) -> frozenset[Path]:
     return frozenset({settings.data.data_dir, *([out.resolve()] if out is not None else [])})
 
 
-def _tag(run: Run, *, as_json: bool) -> int:
+def _tag(run: Run, interruption: Interruption, *, as_json: bool) -> int:
     settings = run.settings
     services = Services(settings.data, settings.worker, command="tag", say=say, share_workers=True)
+
+    def trouble() -> str | None:
+        interruption.check()
+        return services.trouble()
+
     with services, progress_view() as view:
         database = Database(settings.data.resolved_database_url)
         try:
             started_at = time.monotonic()
             submit_all(run, database, view, lambda: services.redis_url)
-            wait_for(database, run.batch_id or "", view, services.trouble)
+            wait_for(database, run.batch_id or "", view, trouble)
             summary = summed_up(run, database, seconds=time.monotonic() - started_at)
         finally:
             database.close()

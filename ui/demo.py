@@ -43,7 +43,7 @@ def demo() -> int:
     settings, ui, photos = read_settings(None), UiSettings(), sample_photos()
     click.echo(f"Tagging {photos[0] if len(photos) == 1 else f'{len(photos)} photos of installed packages'}.")
     run = Run(settings, Submission(examine(photos)), out=None)
-    with stopping_cleanly(), ExitStack() as stack:
+    with stopping_cleanly() as interruption, ExitStack() as stack:
         make_data_dir(settings.data.data_dir)
         server = _server_if_free(stack, settings, ui)
         address = address_of(server, ui) if server is not None else address_served(settings.data.data_dir)
@@ -53,7 +53,8 @@ def demo() -> int:
             link = _tag_and_show(run, services, ui, address)
             if server is not None and sys.stdout.isatty():
                 click.echo(f"\nLook at them here (Ctrl-C stops everything):\n\n  {link}\n")
-                serve(server, settings.data, settings.worker, ui)
+                stop = services.begin_to_stop
+                serve(server, settings.data, settings.worker, ui, before_serving=interruption.check, on_stop=stop)
             click.echo(f"\nThe page: {address} while `phototag up` runs, which prints a link that logs in.")
         except KeyboardInterrupt:
             say("Stopped. `phototag up` goes on.")

@@ -42,8 +42,8 @@ __all__ = ["Services", "redis_url_of", "running_services"]
 log = logging.getLogger(__name__)
 
 TEND_EVERY_S = 0.25
-# A chunk of 16 photos takes about 4 s on 2 cores; the rest of the 10 s are for the broker and the pages.
-STOP_TIMEOUT_S = 7.0
+# A chunk of 16 photos takes about 4 s on 2 cores; the rest of the 10 s are for those that must be killed and the broker.
+STOP_TIMEOUT_S = 6.0
 KILL_TIMEOUT_S = 1.0
 # Ended so often in a row soon after its start, a worker will not start without a person.
 FAILURES_UNTIL_TROUBLE = 3
@@ -92,6 +92,7 @@ class Services:
         self._children: list[Child] = []
         self._refresh: Child | None = None
         self._stopping = threading.Event()
+        self._stop_by: float | None = None
         self._thread = threading.Thread(target=self._keep_alive, name="services", daemon=True)
 
     def __enter__(self) -> Self:
@@ -115,9 +116,17 @@ class Services:
             raise
         self._thread.start()
 
+    def begin_to_stop(self) -> None:
+        """Asks the workers to end and returns at once; they finish what is at hand while the pages close."""
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + STOP_TIMEOUT_S
+        self._stopping.set()
+        for child in self._children:
+            child.ask_to_stop()
+
     def stop(self) -> None:
         """Stops what this process started, workers first. Others on the data directory take over."""
-        self._stopping.set()
+        self.begin_to_stop()
         if self._thread.is_alive():
             self._thread.join(STOP_TIMEOUT_S)
         try:
@@ -250,7 +259,7 @@ class Services:
         self._tend_children()
 
     def _stop_children(self) -> None:
-        deadline = time.monotonic() + STOP_TIMEOUT_S
+        deadline = self._stop_by or time.monotonic() + STOP_TIMEOUT_S
         started = [*self._children, *([self._refresh] if self._refresh is not None else [])]
         try:
             for child in started:

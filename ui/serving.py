@@ -5,9 +5,10 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 from filelock import FileLock, Timeout
@@ -95,8 +96,25 @@ def login_link(database: Database, ui: UiSettings, address: str | None = None) -
     return f"{address or _address(ui, ui.port)}login?token={token}"
 
 
-def serve(server: socket.socket, data: DataSettings, worker: WorkerSettings, ui: UiSettings) -> None:
-    """Serves the pages until SIGINT or SIGTERM; both end in KeyboardInterrupt."""
+def serve(
+    server: socket.socket,
+    data: DataSettings,
+    worker: WorkerSettings,
+    ui: UiSettings,
+    *,
+    before_serving: Callable[[], None],
+    on_stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Serves the pages until SIGINT or SIGTERM; both end in KeyboardInterrupt.
+
+    Args:
+        server: from `listening`.
+        data: where the data lies.
+        worker: the broker's address and the limits.
+        ui: how the pages are served.
+        before_serving: called when the pages are made, which takes seconds; may raise.
+        on_stop: called as soon as the signal comes, while the pages still close.
+    """
     from ui.web import make_web_app  # noqa: PLC0415 - Gradio takes seconds; the workers are already loading meanwhile
 
     config = uvicorn.Config(
@@ -107,8 +125,21 @@ def serve(server: socket.socket, data: DataSettings, worker: WorkerSettings, ui:
         proxy_headers=ui.https,
         server_header=False,
     )
-    uvicorn.Server(config).run(sockets=[server])
+    before_serving()
+    _Server(config, on_stop).run(sockets=[server])
     raise KeyboardInterrupt
+
+
+class _Server(uvicorn.Server):
+    """Says when it is asked to stop."""
+
+    def __init__(self, config: uvicorn.Config, on_stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_stop = on_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._on_stop()
+        super().handle_exit(sig, frame)
 
 
 def _address(ui: UiSettings, port: int) -> str:

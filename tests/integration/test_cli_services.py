@@ -75,11 +75,12 @@ def test_up_serves_the_pages_takes_a_batch_of_another_command_and_ends_within_te
         assert json.loads(tagged.stdout)["tagged"] == 5, tagged.stderr
         assert list(children_of(up.process.pid)) == children, "the second command started services of its own"
 
-        second = phototag("up", "--port", 0, "--data-dir", data_dir)
+        for port in (0, int(link.split(":")[2].split("/")[0])):
+            second = phototag("up", "--port", port, "--data-dir", data_dir)
 
-        assert second.returncode == 1
-        assert "already serves" in second.stderr
-        assert link.partition("login")[0] in second.stderr
+            assert second.returncode == 1
+            assert "already serves" in second.stderr
+            assert link.partition("login")[0] in second.stderr
 
         new_link = phototag("web", "--login-link", "--data-dir", data_dir).stdout.strip()
 
@@ -138,6 +139,20 @@ def test_another_command_uses_the_services_and_takes_over_when_the_first_is_kill
             assert "this one runs them now" in second.output
     assert len(results(tmp_path / "r.jsonl")) == 940
     assert query(data_dir, "SELECT count(*) FROM predictions WHERE rank = 1") == [900]
+
+
+@pytest.mark.faults
+def test_nothing_runs_on_when_the_only_command_is_killed(tmp_path: Path) -> None:
+    """kill -9, and nobody takes over: broker and workers end by themselves."""
+    photo_folder(tmp_path / "photos", 300)
+    with running("tag", tmp_path / "photos", "--data-dir", tmp_path / "data") as tag:
+        wait_for_workers(tag.process.pid)
+        children = list(children_of(tag.process.pid))
+        assert len(children) >= 3
+
+        tag.process.kill()
+
+        wait_for_end_of(children)
 
 
 def test_two_commands_for_the_same_folder_submit_it_once(tmp_path: Path) -> None:
