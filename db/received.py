@@ -80,7 +80,8 @@ def _mark_done(session: Session, batch_id: str, files: Sequence[ReceivedFile]) -
     insert_missing(session, Upload, rows)
     begun = [upload.id for upload in known.values() if not upload.done]
     done = {"done": True, "received_bytes": Upload.size_bytes}
-    count_changed(session, update(Upload).where(Upload.id.in_(begun)).values(done))
+    if begun:
+        count_changed(session, update(Upload).where(Upload.id.in_(begun)).values(done))
     return {number for number, upload in known.items() if upload.done}
 
 
