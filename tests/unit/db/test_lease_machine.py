@@ -1,5 +1,6 @@
 """The lease store against random sequences of events. The long search is in tests/faults."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -8,6 +9,7 @@ from tests.lease_machine import LeaseMachine
 from tests.store import without_disk_syncs
 
 
+@pytest.mark.timeout(400)
 def test_no_sequence_of_events_breaks_the_store(sqlite_database: Database) -> None:
     """Submit, claim, finish late or twice, crash, sweep, cancel in any order: the invariants hold, and all work ends."""
 
@@ -17,8 +19,8 @@ def test_no_sequence_of_events_breaks_the_store(sqlite_database: Database) -> No
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=30,
+            max_examples=12,
+            stateful_step_count=25,
             deadline=None,
             suppress_health_check=(HealthCheck.too_slow,),
             database=None,
