@@ -17,7 +17,7 @@ from db.batches import MAX_DETAIL, fit_text, lock_items
 from db.closing import close_emptied_batches, close_finished_batches
 from db.codes import FAILED
 from db.item_statements import LEASED, READY
-from db.predictions import Tagged, first_scores, show_known, write_predictions
+from db.predictions import Tagged, first_labels, show_known, write_predictions
 from db.schema import Item
 from db.session import db_now, is_sqlite, utc_now
 from db.statements import as_json, count_changed
@@ -103,7 +103,8 @@ def finish_items(session: Session, owner: str, results: Sequence[Finished]) -> s
 
 def already_tagged(session: Session, photo_ids: Collection[int], model_version_id: int) -> dict[int, float]:
     """Those photos that this version has tagged before, with their first label's score."""
-    return first_scores(session, photo_ids, model_version_id)
+    known = first_labels(session, photo_ids, model_version_id)
+    return {photo_id: score for photo_id, (_, score) in known.items()}
 
 
 def finish_known(session: Session, owner: str, items: Sequence[ClaimedItem], model_version_id: int) -> set[int]:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Executable, exists, or_, select, true, update
+from sqlalchemy import BigInteger, Boolean, ColumnElement, Executable, and_, exists, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from db.facts import PhotoFacts
@@ -45,7 +45,7 @@ def write_predictions(session: Session, tagged: Sequence[Tagged]) -> None:
     if facts:
         session.execute(_facts_statement(sqlite=is_sqlite(session)), as_json(map(_facts_row, facts)))
     session.execute(_top_statement(sqlite=is_sqlite(session)), as_json(_top_rows(ordered)))
-    _show(session, [(one.photo_id, one.model_version_id, one.not_sure) for one in ordered])
+    _show(session, [(one.photo_id, one.model_version_id, *one.top[0], one.not_sure) for one in ordered if one.top])
 
 
 def show_known(session: Session, photo_ids: Collection[int], version_id: int) -> None:
@@ -53,16 +53,16 @@ def show_known(session: Session, photo_ids: Collection[int], version_id: int) ->
     _lock_photos(session, photo_ids)
     card = session.scalars(select(ModelVersion.card).where(ModelVersion.id == version_id)).one()
     threshold = float(card.get("threshold") or 0.0)
-    scores = first_scores(session, photo_ids, version_id)
-    _show(session, [(photo_id, version_id, score < threshold) for photo_id, score in scores.items()])
+    known = first_labels(session, photo_ids, version_id)
+    _show(session, [(photo_id, version_id, *first, first[1] < threshold) for photo_id, first in known.items()])
 
 
-def first_scores(session: Session, photo_ids: Collection[int], version_id: int) -> dict[int, float]:
-    """The first label's score of those photos that the version has tagged."""
-    query = select(Prediction.photo_id, Prediction.score).where(
+def first_labels(session: Session, photo_ids: Collection[int], version_id: int) -> dict[int, tuple[int, float]]:
+    """The first label's id and score of those photos that the version has tagged."""
+    query = select(Prediction.photo_id, Prediction.label_id, Prediction.score).where(
         Prediction.photo_id.in_(photo_ids), Prediction.model_version_id == version_id, Prediction.rank == 1
     )
-    return {row.photo_id: row.score for row in session.execute(query)}
+    return {row.photo_id: (row.label_id, row.score) for row in session.execute(query)}
 
 
 def no_person_has_spoken() -> ColumnElement[bool]:
@@ -76,8 +76,8 @@ def _lock_photos(session: Session, photo_ids: Collection[int]) -> None:
         session.execute(_lock_statement(), as_json([photo_id] for photo_id in photo_ids)).all()
 
 
-def _show(session: Session, photos: Sequence[tuple[int, int, bool]]) -> None:
-    """Copies the first label of (photo, version, not sure) to the photo."""
+def _show(session: Session, photos: Sequence[tuple[int, int, int, float, bool]]) -> None:
+    """Copies (photo, version, first label, score, not sure) to the photo."""
     session.execute(_show_statement(sqlite=is_sqlite(session)), as_json(photos))
 
 
@@ -120,22 +120,27 @@ def _top_statement(*, sqlite: bool) -> Executable:
 @cache
 def _show_statement(*, sqlite: bool) -> Executable:
     """A label is shown unless a person has spoken, or the photo shows another version's and that one is active."""
-    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), version_id=BigInteger(), not_sure=Boolean())
+    new = json_rows(
+        sqlite=sqlite,
+        photo_id=BigInteger(),
+        version_id=BigInteger(),
+        label_id=BigInteger(),
+        score=PREDICTION.score.type,
+        not_sure=Boolean(),
+    )
     active = table_of(ActiveVersion).c
     is_active = exists().where(active.model_version_id == new.c.version_id)
     return (
         update(table_of(Photo))
         .where(
             PHOTO.id == new.c.photo_id,
-            PREDICTION.photo_id == new.c.photo_id,
-            PREDICTION.model_version_id == new.c.version_id,
-            PREDICTION.rank == 1,
             no_person_has_spoken(),
-            or_(PHOTO.shown_label_id.is_(None), PHOTO.shown_model_version_id == new.c.version_id, is_active),
+            # what this version has said of the photo before stays
+            or_(PHOTO.shown_label_id.is_(None), and_(PHOTO.shown_model_version_id != new.c.version_id, is_active)),
         )
         .values(
-            shown_label_id=PREDICTION.label_id,
-            shown_score=PREDICTION.score,
+            shown_label_id=new.c.label_id,
+            shown_score=new.c.score,
             shown_origin="model",
             shown_model_version_id=new.c.version_id,
             not_sure=new.c.not_sure,

@@ -112,7 +112,13 @@ def _make_engine(url: str, *, begin: str) -> Engine:
             max_overflow=10,
             pool_timeout=10,
             pool_recycle=1800,
-            connect_args={"connect_timeout": 3, "options": POSTGRES_OPTIONS},
+            connect_args={
+                "connect_timeout": 3,
+                "options": POSTGRES_OPTIONS,
+                # The tables of a queue grow and empty so fast that a prepared statement's plan, kept from before, reads
+                # them whole (measured: 45 ms instead of 2).
+                "prepare_threshold": None,
+            },
         )
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
 

@@ -305,10 +305,6 @@ def upgrade() -> None:
         sa.Column("label_id", ID, nullable=False),
         sa.Column("score", sa.Double(), nullable=False),
         sa.CheckConstraint("rank BETWEEN 1 AND 5", name=op.f("ck_predictions_rank")),
-        sa.ForeignKeyConstraint(["label_id"], ["labels.id"], name="fk_predictions_label_id_labels"),
-        sa.ForeignKeyConstraint(
-            ["model_version_id"], ["model_versions.id"], name="fk_predictions_model_version_id_model_versions"
-        ),
         sa.ForeignKeyConstraint(["photo_id"], ["photos.id"], name="fk_predictions_photo_id_photos", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("photo_id", "model_version_id", "rank", name="pk_predictions"),
         sqlite_with_rowid=False,
