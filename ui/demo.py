@@ -23,7 +23,7 @@ from ui.embedded import Services, make_data_dir
 from ui.listing import examine
 from ui.programs import PACKAGES_ROOT
 from ui.progress import progress_view
-from ui.serving import address_of, address_served, listening, login_link, only_server, serve
+from ui.serving import address_of, address_served, listening, login_link, only_server, serve, usual_address
 from ui.settings import UiSettings
 from ui.submit import Submission
 from ui.waiting import wait_for
@@ -55,7 +55,7 @@ def demo() -> int:
                 click.echo(f"\nLook at them here (Ctrl-C stops everything):\n\n  {link}\n")
                 stop = services.begin_to_stop
                 serve(server, settings.data, settings.worker, ui, before_serving=interruption.check, on_stop=stop)
-            click.echo(f"\nThe page: {address} while `phototag up` runs, which prints a link that logs in.")
+            click.echo(f"\n`phototag up` shows them at {usual_address(ui)} and prints a link that logs in.")
         except KeyboardInterrupt:
             say("Stopped. `phototag up` goes on.")
     return 0

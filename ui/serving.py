@@ -54,6 +54,11 @@ def address_of(server: socket.socket, ui: UiSettings) -> str:
     return _address(ui, server.getsockname()[1])
 
 
+def usual_address(ui: UiSettings) -> str:
+    """Where the pages are served by the settings."""
+    return _address(ui, ui.port)
+
+
 @contextmanager
 def only_server(data_dir: Path, command: str, address: str) -> Generator[None]:
     """One server of pages per data directory; others find its address.
