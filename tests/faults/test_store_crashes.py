@@ -28,7 +28,7 @@ WORK_S = 0.05
 def test_every_photo_is_tagged_once_however_often_workers_die(database: Database, tmp_path: Path) -> None:
     """Thirty times SIGKILL; only what was alone in three deaths may be given up."""
     seed = random.randrange(1 << 32)
-    print(f"seed {seed}")  # noqa: T201 - shown by pytest when the test fails  # noqa: T201 - for whoever replays it
+    print(f"seed {seed}")  # noqa: T201 - shown by pytest when the test fails
     dice = random.Random(seed)
     with database.transaction() as session:
         add_version(session)

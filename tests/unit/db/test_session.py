@@ -14,7 +14,7 @@ from db.users import local_admin
 
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
-    """All or nothing."""  # noqa: PT012 - the block is what is translated
+    """All or nothing."""
     with pytest.raises(NotFoundError), database.transaction() as session:  # noqa: PT012 - the block is what fails
         local_admin(session)
         get_version(session, "none")
