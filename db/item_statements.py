@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
+    Update,
     bindparam,
     case,
     exists,
@@ -115,35 +116,33 @@ def _fence(new: CTE) -> tuple[ColumnElement[bool], ...]:
 
 
 @cache
-def lock_held() -> Executable:
-    """Always in the order of the ids: two that change overlapping groups must not wait for each other."""
-    held = select(ITEM.id).where(*_fence(_new(sqlite=False))).order_by(ITEM.id)
-    return held.with_for_update(key_share=True, of=table_of(Item))
-
-
-@cache
 def end(*, sqlite: bool) -> Executable:
     """Tagged, refused or failed, as each row of `rows` says, if `owner` holds the lease of its attempt."""
     new = _new(sqlite=sqlite)
     ended = {name: new.c[name] for name in ("state", "code", "detail", "model_version_id")}
-    return (
-        update(table_of(Item))
-        .where(*_fence(new))
-        .values(ended | {"lease_owner": None, "lease_until": None, "finished_at": bindparam("now")})
-        .returning(ITEM.id, ITEM.batch_id)
+    change = _change_held(new, sqlite=sqlite).values(ended)
+    ended_now = change.values(
+        lease_owner=None, lease_until=None, finished_at=bindparam("now", type_=ITEM.finished_at.type)
     )
+    return ended_now.returning(ITEM.id, ITEM.batch_id)
 
 
 @cache
 def release(*, sqlite: bool) -> Executable:
     """Ready again after `delay_s`, behind the same fence."""
     later = database_clock(sqlite=sqlite) + bindparam("delay_s", type_=Float())
-    return (
-        update(table_of(Item))
-        .where(*_fence(_new(sqlite=sqlite)))
-        .values(state="ready", lease_owner=None, lease_until=None, not_before=later)
-        .returning(ITEM.id)
-    )
+    back = {"state": "ready", "lease_owner": None, "lease_until": None, "not_before": later}
+    return _change_held(_new(sqlite=sqlite), sqlite=sqlite).values(back).returning(ITEM.id)
+
+
+def _change_held(new: CTE, *, sqlite: bool) -> Update:
+    change = update(table_of(Item)).where(*_fence(new))
+    if sqlite:
+        return change
+    # always in the order of the ids: two that change overlapping groups must not wait for each other
+    wanted = select(ITEM.id).where(ITEM.id.in_(select(new.c.id))).order_by(ITEM.id)
+    locked = wanted.with_for_update(key_share=True).cte("locked")
+    return change.where(ITEM.id.in_(select(locked.c.id)))
 
 
 @cache

@@ -121,8 +121,6 @@ def finish_known(session: Session, owner: str, items: Sequence[ClaimedItem], mod
 def release_items(session: Session, owner: str, items: Sequence[ClaimedItem], delay_s: float = 0) -> int:
     """Gives items back without a strike, to be claimed after `delay_s`; returns how many were still the owner's."""
     held = as_json((item.item_id, item.attempt, None, None, None, None) for item in items)
-    if not is_sqlite(session):
-        session.execute(statements.lock_held(), {"owner": owner, **held}).all()
     return len(
         session.execute(
             statements.release(sqlite=is_sqlite(session)), {"owner": owner, "delay_s": delay_s, **held}
@@ -178,7 +176,5 @@ def _end_items(
 ) -> dict[int, str]:
     """Ends leased items; returns the batch of each that was still the owner's."""
     held = {"owner": owner, **as_json(endings)}
-    if not is_sqlite(session):
-        session.execute(statements.lock_held(), held).all()
     ended = session.execute(statements.end(sqlite=is_sqlite(session)), {"now": utc_now(), **held})
     return {row.id: row.batch_id for row in ended}

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from sqlalchemy import BigInteger, Boolean, ColumnElement, Executable, and_, exists, or_, select, true, update
+from sqlalchemy import CTE, BigInteger, ColumnElement, Executable, and_, case, exists, func, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from db.facts import PhotoFacts
@@ -40,21 +40,19 @@ class Tagged:
 def write_predictions(session: Session, tagged: Sequence[Tagged]) -> None:
     """Writes facts, top five and shown label of photos. What a version has said of a photo before stays."""
     ordered = sorted(tagged, key=lambda one: (one.photo_id, one.model_version_id))
-    _lock_photos(session, [one.photo_id for one in ordered])
-    facts = [(one.photo_id, one.facts) for one in ordered if one.facts is not None]
-    if facts:
-        session.execute(_facts_statement(sqlite=is_sqlite(session)), as_json(map(_facts_row, facts)))
+    session.execute(_photos_statement(sqlite=is_sqlite(session)), as_json(map(_photo_row, ordered)))
     session.execute(_top_statement(sqlite=is_sqlite(session)), as_json(_top_rows(ordered)))
-    _show(session, [(one.photo_id, one.model_version_id, *one.top[0], one.not_sure) for one in ordered if one.top])
 
 
 def show_known(session: Session, photo_ids: Collection[int], version_id: int) -> None:
     """Shows what a version has said of photos before."""
-    _lock_photos(session, photo_ids)
     card = session.scalars(select(ModelVersion.card).where(ModelVersion.id == version_id)).one()
     threshold = float(card.get("threshold") or 0.0)
-    known = first_labels(session, photo_ids, version_id)
-    _show(session, [(photo_id, version_id, *first, first[1] < threshold) for photo_id, first in known.items()])
+    rows = [
+        (photo_id, *_no_facts(), version_id, label_id, score, score < threshold)
+        for photo_id, (label_id, score) in first_labels(session, photo_ids, version_id).items()
+    ]
+    session.execute(_photos_statement(sqlite=is_sqlite(session)), as_json(rows))
 
 
 def first_labels(session: Session, photo_ids: Collection[int], version_id: int) -> dict[int, tuple[int, float]]:
@@ -70,42 +68,26 @@ def no_person_has_spoken() -> ColumnElement[bool]:
     return or_(PHOTO.shown_origin.is_(None), PHOTO.shown_origin != "person")
 
 
-def _lock_photos(session: Session, photo_ids: Collection[int]) -> None:
-    """Always in the order of their ids, so that two workers with photos in common do not wait for each other."""
-    if not is_sqlite(session):
-        session.execute(_lock_statement(), as_json([photo_id] for photo_id in photo_ids)).all()
+def _photo_row(one: Tagged) -> tuple[object, ...]:
+    label_id, score = one.top[0] if one.top else (None, None)
+    facts = _no_facts() if one.facts is None else _facts_row(one.facts)
+    return (one.photo_id, *facts, one.model_version_id, label_id, score, one.not_sure)
 
 
-def _show(session: Session, photos: Sequence[tuple[int, int, int, float, bool]]) -> None:
-    """Copies (photo, version, first label, score, not sure) to the photo."""
-    session.execute(_show_statement(sqlite=is_sqlite(session)), as_json(photos))
-
-
-def _facts_row(of: tuple[int, PhotoFacts]) -> tuple[object, ...]:
-    photo_id, facts = of
+def _facts_row(facts: PhotoFacts) -> tuple[object, ...]:
     # as SQLite's rows have it, which are compared as text
     taken_at = facts.taken_at and facts.taken_at.isoformat(sep=" ", timespec="microseconds")
-    return (photo_id, facts.format, facts.width, facts.height, taken_at, facts.notes or None, facts.has_previews)
+    return (facts.format, facts.width, facts.height, taken_at, facts.notes or None, facts.has_previews)
+
+
+def _no_facts() -> tuple[object, ...]:
+    return (None, None, None, None, None, None)
 
 
 def _top_rows(tagged: Iterable[Tagged]) -> Iterator[tuple[int, int, int, int, float]]:
     for one in tagged:
         for rank, (label_id, score) in enumerate(one.top[:TOP], start=1):
             yield (one.photo_id, one.model_version_id, rank, label_id, score)
-
-
-@cache
-def _lock_statement() -> Executable:
-    new = json_rows(sqlite=False, photo_id=BigInteger())
-    ids = select(PHOTO.id).where(PHOTO.id.in_(select(new.c.photo_id))).order_by(PHOTO.id)
-    return ids.with_for_update(key_share=True)
-
-
-@cache
-def _facts_statement(*, sqlite: bool) -> Executable:
-    names = ("format", "width", "height", "taken_at", "notes", "has_previews")
-    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), **{name: PHOTO[name].type for name in names})
-    return update(table_of(Photo)).where(PHOTO.id == new.c.photo_id).values({name: new.c[name] for name in names})
 
 
 @cache
@@ -118,31 +100,34 @@ def _top_statement(*, sqlite: bool) -> Executable:
 
 
 @cache
-def _show_statement(*, sqlite: bool) -> Executable:
-    """A label is shown unless a person has spoken, or the photo shows another version's and that one is active."""
-    new = json_rows(
-        sqlite=sqlite,
-        photo_id=BigInteger(),
-        version_id=BigInteger(),
-        label_id=BigInteger(),
-        score=PREDICTION.score.type,
-        not_sure=Boolean(),
-    )
-    active = table_of(ActiveVersion).c
-    is_active = exists().where(active.model_version_id == new.c.version_id)
-    return (
+def _photos_statement(*, sqlite: bool) -> Executable:
+    """Facts replace what was there, if there are any; the first label is shown if it may be."""
+    facts = ("format", "width", "height", "taken_at", "notes", "has_previews")
+    shown = ("shown_model_version_id", "shown_label_id", "shown_score", "not_sure")
+    types = {name: PHOTO[name].type for name in (*facts, *shown)}
+    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), **types)
+    may_show = _may_show(new)
+    change = (
         update(table_of(Photo))
-        .where(
-            PHOTO.id == new.c.photo_id,
-            no_person_has_spoken(),
-            # what this version has said of the photo before stays
-            or_(PHOTO.shown_label_id.is_(None), and_(PHOTO.shown_model_version_id != new.c.version_id, is_active)),
-        )
-        .values(
-            shown_label_id=new.c.label_id,
-            shown_score=new.c.score,
-            shown_origin="model",
-            shown_model_version_id=new.c.version_id,
-            not_sure=new.c.not_sure,
-        )
+        .where(PHOTO.id == new.c.photo_id)
+        .values({name: func.coalesce(new.c[name], PHOTO[name]) for name in facts})
+        .values({name: case((may_show, new.c[name]), else_=PHOTO[name]) for name in shown})
+        .values(shown_origin=case((may_show, "model"), else_=PHOTO.shown_origin))
     )
+    if sqlite:
+        return change
+    # always in the order of their ids, so that two workers with photos in common do not wait for each other
+    wanted = select(PHOTO.id).where(PHOTO.id.in_(select(new.c.photo_id))).order_by(PHOTO.id)
+    locked = wanted.with_for_update(key_share=True).cte("locked")
+    return change.where(PHOTO.id.in_(select(locked.c.id)))
+
+
+def _may_show(new: CTE) -> ColumnElement[bool]:
+    """A label is shown unless a person has spoken, or the photo shows another version's and this one is not active.
+
+    What the same version has said of the photo before stays.
+    """
+    active = table_of(ActiveVersion).c
+    is_active = exists().where(active.model_version_id == new.c.shown_model_version_id)
+    replaces = and_(PHOTO.shown_model_version_id != new.c.shown_model_version_id, is_active)
+    return and_(no_person_has_spoken(), or_(PHOTO.shown_label_id.is_(None), replaces))

@@ -25,7 +25,7 @@ CACHED = (
     statements.end,
     statements.release,
     statements.sweep,
-    predictions._show_statement,
+    predictions._photos_statement,
     closing._without_open_items,
     closing._close_done,
 )
