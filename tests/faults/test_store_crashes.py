@@ -22,7 +22,7 @@ ITEMS = 500
 KILLS = 30
 WORKERS = 4
 LEASE_S = 1.0
-WORK_S = 0.05
+WORK_S = 0.6
 
 
 def test_every_photo_is_tagged_once_however_often_workers_die(database: Database, tmp_path: Path) -> None:
@@ -36,25 +36,14 @@ def test_every_photo_is_tagged_once_however_often_workers_die(database: Database
     log = tmp_path / "log"
     log.touch()
     workers = [start(database, log) for _ in range(WORKERS)]
-    kills = 0
-
-    while open_count(database):
-        time.sleep(dice.uniform(0.05, 0.3))
-        with database.transaction() as session:
-            sweep(session)
-        for place, worker in enumerate(workers):
-            if worker.poll() is not None and open_count(database):
-                assert worker.returncode == -9, worker.communicate()[1]
-                workers[place] = start(database, log)
-        # one that has started, or the kill meets an interpreter that loads modules
-        if kills < KILLS and log.read_text().count("start\n") > kills:
-            victim = dice.choice(workers)
-            if victim.poll() is None:
-                victim.kill()
-                victim.wait()
-                kills += 1
-    for worker in workers:
-        worker.communicate(timeout=60)
+    try:
+        kills = disturb(database, log, workers, dice)
+        for worker in workers:
+            assert worker.communicate(timeout=60)[1] == ""
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
 
     assert kills == KILLS
     with database.transaction() as session:
@@ -69,6 +58,24 @@ def test_every_photo_is_tagged_once_however_often_workers_die(database: Database
         assert prediction_count(session) == 5 * states["tagged"]
     finished = [line for line in log.read_text().splitlines() if line.startswith("finish")]
     assert len({line.split()[1] for line in finished}) == len(finished), "an item was finished twice"
+
+
+def disturb(database: Database, log: Path, workers: list[subprocess.Popen[str]], dice: random.Random) -> int:
+    """Kills and replaces workers until nothing is open; returns how many were killed."""
+    kills = 0
+    while open_count(database):
+        time.sleep(dice.uniform(0.05, 0.3))
+        with database.transaction() as session:
+            sweep(session)
+        place = dice.randrange(len(workers))
+        victim = workers[place]
+        # one that has started, or the kill meets an interpreter that loads modules
+        if kills < KILLS and victim.poll() is None and log.read_text().count("start\n") > kills:
+            victim.kill()
+            assert victim.communicate()[1] == ""
+            workers[place] = start(database, log)
+            kills += 1
+    return kills
 
 
 def start(database: Database, log: Path) -> subprocess.Popen[str]:

@@ -157,8 +157,8 @@ def test_a_planted_fault_is_found(sqlite_database: Database, monkeypatch: pytest
             run_state_machine_as_test(
                 Machine,
                 settings=settings(
-                    max_examples=150,
-                    stateful_step_count=30,
+                    max_examples=1500,
+                    stateful_step_count=40,
                     deadline=None,
                     derandomize=True,
                     phases=[Phase.generate],

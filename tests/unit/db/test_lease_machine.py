@@ -19,7 +19,7 @@ def test_no_sequence_of_events_breaks_the_store(sqlite_database: Database) -> No
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=12,
+            max_examples=30,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=(HealthCheck.too_slow,),
