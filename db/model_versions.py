@@ -76,11 +76,10 @@ def activate(session: Session, version_id: int, expected_id: int | None, reason:
     """
     change = {"model_version_id": version_id, "changed_at": utc_now(), "reason": reason}
     if expected_id is None:
-        before = active_version(session)
         insert_missing(session, ActiveVersion, [{"id": 1, **change}])
         # of two that insert at the same time PostgreSQL lets one wait, which then finds the other's row
         after = session.scalars(select(ActiveVersion).execution_options(populate_existing=True)).one()
-        return before is None and after.changed_at == change["changed_at"] and after.model_version_id == version_id
+        return after.changed_at == change["changed_at"] and after.model_version_id == version_id
     result = session.execute(
         update(ActiveVersion)
         .where(ActiveVersion.id == 1, ActiveVersion.model_version_id == expected_id)

@@ -110,6 +110,7 @@ def described(connection: Connection) -> dict[str, Any]:
     inspector = inspect(connection)
     return {
         table: {
+            "row ids": row_ids_of(connection, table),
             "columns": {
                 column["name"]: (str(column["type"]), column["nullable"]) for column in inspector.get_columns(table)
             },
@@ -130,3 +131,12 @@ def described(connection: Connection) -> dict[str, Any]:
         for table in inspector.get_table_names()
         if table != "alembic_version"
     }
+
+
+def row_ids_of(connection: Connection, table: str) -> list[str]:
+    """What SQLite says of a table's row ids, and SQLAlchemy does not tell."""
+    if connection.dialect.name != "sqlite":
+        return []
+    query = text("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = :name")
+    made = connection.execute(query, {"name": table}).scalar_one()
+    return [words for words in ("AUTOINCREMENT", "WITHOUT ROWID") if words in made]

@@ -79,7 +79,8 @@ def test_what_a_version_has_said_stays(database: Database) -> None:
         photo = tag_one(session, version_id, score=0.8)
 
         assert photo.shown_score == 0.9
-        assert len(session.scalars(select(Prediction)).all()) == 5
+        scores = session.scalars(select(Prediction.score).order_by(Prediction.rank)).all()
+        assert scores == [0.9 / rank for rank in range(1, 6)]
 
 
 def test_the_active_version_is_shown_and_another_is_not(database: Database) -> None:

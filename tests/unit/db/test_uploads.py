@@ -2,11 +2,12 @@
 
 import pytest
 
-from db.batches import create_batch, seal_batch
+from db.batches import add_items, create_batch, seal_batch
 from db.errors import ConflictError, NotFoundError
 from db.session import Database
 from db.uploads import advance_upload, finish_upload, open_upload, uploads_of
 from db.users import local_admin
+from tests.store import new_items
 
 
 @pytest.fixture
@@ -64,6 +65,7 @@ def test_a_sealed_batch_receives_nothing(database: Database, batch_id: str) -> N
     """Its files are complete."""
     with database.transaction() as session:
         open_upload(session, batch_id, 1, "a.jpg", 100)
+        add_items(session, batch_id, new_items([1]))
         seal_batch(session, batch_id)
 
         with pytest.raises(ConflictError, match="new one"):
