@@ -24,9 +24,13 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One headless Chromium for all tests."""
+    """One headless Chromium for the tests of a file.
+
+    Not for all tests: as long as it is there Playwright keeps an event loop running in this thread, and no other test
+    could start one.
+    """
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         reason = "There is no Chromium on this machine; install it with the system's packages"
