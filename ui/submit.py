@@ -13,6 +13,7 @@ from db.batch_view import iter_items
 from db.batches import NewItem, add_archive, add_items, create_batch, find_resumable, seal_batch
 from db.blobs import Blobs
 from db.errors import PhototagError, Refusal
+from db.known import finish_known_items
 from db.schema import User
 from db.session import Database
 from db.settings import DataSettings
@@ -162,6 +163,8 @@ class Submitter:
             for number, archive in enumerate(group.archives, start=1):
                 add_archive(session, batch_id, number, archive.path, source_path=archive.source, sha256=archive.sha256)
             add_items(session, batch_id, group.items)
+            if group.items:
+                finish_known_items(session, batch_id, group.items[0].position, group.items[-1].position)
         self.batch_id = batch_id
 
     def _create_batch(self, session: Session, priority: int) -> str:

@@ -81,6 +81,15 @@ def test_a_second_run_costs_only_hashes(photos: Path, tagged: Path, tmp_path: Pa
     assert not any((tagged / "blobs").rglob("*")) if (tagged / "blobs").exists() else True
 
 
+def test_known_photos_need_no_worker(photos: Path, tagged: Path) -> None:
+    """They end while they are accepted: nothing is started, and the batch is finished at once."""
+    submitted = phototag("tag", photos, "--no-wait", "--data-dir", tagged, "--json")
+
+    batch_id = json.loads(submitted.stdout)["batch"]
+    batch = json.loads(phototag("batches", "show", batch_id, "--data-dir", tagged, "--json").stdout)
+    assert (batch["state"], batch["tagged"]) == ("finished", PHOTOS)
+
+
 def test_the_summary_says_what_came_of_it(photos: Path, tagged: Path) -> None:
     """Counts, labels, the model version and its notice, for a person and for a script."""
     text = phototag("tag", photos, "--data-dir", tagged).stdout
