@@ -16,22 +16,38 @@ TURN_S = 10.0
 class Polling:
     """One look for work. Harmless beside messages: one turn of tagging runs at a time, and archives are leased."""
 
-    def __init__(self, database: Database, *, tagger: Tagger | None, unpack: Callable[[], bool] | None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        tagger: Tagger | None,
+        unpack: Callable[[], bool] | None,
+        stopping: Callable[[], bool],
+    ) -> None:
         self._database = database
         self._tagger = tagger
         self._unpack = unpack
+        self._stopping = stopping
 
     def __call__(self) -> None:
-        """Looks, and works for at most one turn.
+        """Looks, and works while there is work.
 
         Raises:
             DatabaseUnavailableError: the database cannot be asked.
             DeviceLostError: as in `Tagger.tag`.
         """
+        tagger = self._tagger
+        if tagger is not None and time.monotonic() - tagger.last_turn_at <= QUIET_S:
+            tagger = None
+        while self._work(tagger) and not self._stopping():
+            pass
+
+    def _work(self, tagger: Tagger | None) -> bool:
+        """One turn of each kind of work there is; returns whether more may be left."""
         with self._database.reading() as session:
-            items = self._tagger is not None and has_ready_items(session)
+            ready = tagger is not None and has_ready_items(session)
             archives = self._unpack is not None and bool(ready_archive_batches(session))
-        if self._tagger is not None and items and time.monotonic() - self._tagger.last_turn_at > QUIET_S:
-            self._tagger.tag(TURN_S)
-        if self._unpack is not None and archives:
-            self._unpack()
+        # What a turn has claimed and not reached is ours alone: no row says it is ready, and no message may come.
+        tagged = tagger is not None and (ready or tagger.has_waiting) and tagger.tag(TURN_S)
+        unpacked = self._unpack is not None and archives and self._unpack()
+        return tagged or unpacked

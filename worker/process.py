@@ -73,11 +73,10 @@ class WorkerProcess:
     def run(self) -> None:
         """Works until SIGTERM or SIGINT; then ends the chunk or group at hand and gives back the rest."""
         housekeeping = Housekeeping(self._database, self._identity, self._app, self._describe)
+        polling = Polling(self._database, tagger=self._tagger, unpack=self._unpack, stopping=self._stopping)
         periodic = [
             Periodic("housekeeping", HEARTBEAT_S, housekeeping),
-            Periodic(
-                "polling", POLL_S, self._guarded(Polling(self._database, tagger=self._tagger, unpack=self._unpack))
-            ),
+            Periodic("polling", POLL_S, self._guarded(polling)),
         ]
         if self._tagger is not None:
             with shown_progress("ImageNet weights") as progress:

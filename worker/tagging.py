@@ -84,6 +84,11 @@ class Tagger:
             self.last_turn_at = time.monotonic()
             self._turn.release()
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether items are claimed that the last turn did not reach."""
+        return bool(self._waiting)
+
     def flush(self) -> None:
         """Returns when what went through the network so far is written."""
         self._writer.flush()

@@ -23,6 +23,7 @@ from worker.artifact import publish_artifact, read_artifact
 from worker.classifier import Classifier
 from worker.decoder_pool import DecoderPool
 from worker.first_version import ensure_versions
+from worker.polling import Polling
 from worker.settings import WorkerSettings
 from worker.tagging import Tagger
 
@@ -89,6 +90,20 @@ def test_photos_of_a_folder_end_tagged_with_five_labels_and_previews(bench: Benc
         assert session.scalar(select(func.count()).select_from(PhotoFeatures)) == 10
         photos = session.scalars(select(Photo)).all()
     assert all(photo.has_previews and photo.format == "JPEG" and photo.shown_label_id for photo in photos)
+
+
+def test_what_a_turn_claimed_and_did_not_reach_is_tagged_without_a_message(bench: Bench, tmp_path: Path) -> None:
+    """Nothing is ready any more, only leased by us: looking for work must not wait until those leases run out."""
+    batch_id = accept(bench.database, photo_folder(tmp_path / "photos", 2 * CHUNK))
+    assert bench.tagger.tag(0.01)  # one chunk
+    bench.tagger.flush()
+    assert states(bench.database, batch_id) == {"tagged": CHUNK, "leased": CHUNK}
+    bench.tagger.last_turn_at = 0.0  # long ago
+
+    Polling(bench.database, tagger=bench.tagger, unpack=None, stopping=lambda: False)()
+    bench.tagger.flush()
+
+    assert states(bench.database, batch_id) == {"tagged": 2 * CHUNK}
 
 
 def test_a_file_that_is_no_photo_is_refused_and_its_neighbours_are_tagged(bench: Bench, tmp_path: Path) -> None:
