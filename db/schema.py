@@ -67,7 +67,6 @@ ITEM_STATES = ("ready", "leased", "tagged", "refused", "failed", "cancelled")
 OPEN_ITEM_STATES = ("ready", "leased")
 BATCH_STATES = ("receiving", "unpacking", "running", "finished", "cancelled", "refused")
 OPEN_BATCH_STATES = ("receiving", "unpacking", "running")
-PHOTO_STATES = ("untagged", "tagged", "refused", "failed")
 ROLES = ("owner", "reviewer", "admin")
 
 
@@ -166,7 +165,6 @@ class Photo(Base):
     __tablename__ = "photos"
     __table_args__ = (
         CheckConstraint("shown_origin IN ('person', 'model')", name="shown_origin"),
-        CheckConstraint(_one_of("state", PHOTO_STATES), name="state"),
         Index("ix_photos_shown_label_id_shown_score", "shown_label_id", "shown_score"),
         # addresses carry the id and are cached by browsers: the id of a deleted photo is never given out again
         {"sqlite_autoincrement": True},
@@ -176,34 +174,12 @@ class Photo(Base):
     sha256: Mapped[Sha256] = mapped_column(unique=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[Instant]
-    # what the library filters and sorts by, beside facts and shown label
-    name: Mapped[str] = mapped_column(
-        String(255), server_default=text("''"), comment="file name at its first place; shown, harmless"
-    )
-    name_key: Mapped[str] = mapped_column(
-        String(255), server_default=text("''"), comment="the name in NFC, case folded"
-    )
-    state: Mapped[str] = mapped_column(
-        String(12), server_default="untagged", comment="tagged once any version has; else how its last item ended"
-    )
-    dated_at: Mapped[dt.datetime] = mapped_column(
-        DateTime(),
-        server_default="1970-01-01 00:00:00.000000",
-        comment="taken_at; until that is known, or where it is not, when the photo came (UTC)",
-    )
     # known once decoded
     format: Mapped[str | None] = mapped_column(String(8))
     width: Mapped[int | None] = mapped_column(comment="px, after EXIF orientation")
     height: Mapped[int | None]
     taken_at: Mapped[dt.datetime | None] = mapped_column(
         DateTime(), comment="camera's local time as EXIF has it, without zone"
-    )
-    camera: Mapped[str | None] = mapped_column(String(120), comment="maker and model from EXIF; shown, harmless")
-    latitude: Mapped[float | None] = mapped_column(comment="degrees north, -90 to 90")
-    longitude: Mapped[float | None] = mapped_column(comment="degrees east, -180 to 180")
-    phash: Mapped[int | None] = mapped_column(BigInteger, comment="imagehash.phash, 64 bits read as a signed number")
-    near_group_id: Mapped[Reference | None] = mapped_column(
-        index=True, comment="photos that look alike share it: the smallest id among them; null while alone"
     )
     notes: Mapped[str | None] = mapped_column(Text, comment="decoder's notes, comma separated, e.g. FIRST_FRAME_ONLY")
     has_previews: Mapped[bool] = mapped_column(default=False)
@@ -213,49 +189,6 @@ class Photo(Base):
     shown_origin: Mapped[str | None] = mapped_column(String(8))
     shown_model_version_id: Mapped[Reference | None] = mapped_column(ForeignKey("model_versions.id"))
     not_sure: Mapped[bool] = mapped_column(default=False, comment="the first label's score is under the threshold")
-
-
-class PhashBand(Base):
-    """A quarter of a photo's perceptual hash: hashes at most 3 bits apart have a quarter in common."""
-
-    __tablename__ = "phash_bands"
-    __table_args__ = ({"sqlite_with_rowid": False},)
-
-    band: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="0 to 3, lowest bits first")
-    bits: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="0 to 65535")
-    photo_id: Mapped[Reference] = mapped_column(
-        ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True
-    )
-
-
-class WatchedFolder(Base):
-    """A folder that `phototag watch` keeps tagged."""
-
-    __tablename__ = "watched_folders"
-    __table_args__ = (UniqueConstraint("owner_id", "path_sha256"),)
-
-    id: Mapped[PrimaryKey]
-    owner_id: Mapped[Reference] = mapped_column(ForeignKey("users.id"))
-    path: Mapped[str] = mapped_column(Text, comment="absolute")
-    path_sha256: Mapped[Sha256]
-    created_at: Mapped[Instant]
-    scanned_at: Mapped[Instant | None] = mapped_column(comment="end of the last complete look")
-
-
-class WatchedFile(Base):
-    """A file of a watched folder as it was when it was last submitted."""
-
-    __tablename__ = "watched_files"
-
-    folder_id: Mapped[Reference] = mapped_column(ForeignKey("watched_folders.id", ondelete="CASCADE"), primary_key=True)
-    path_sha256: Mapped[Sha256] = mapped_column(primary_key=True)
-    path: Mapped[str] = mapped_column(Text, comment="within the folder")
-    size_bytes: Mapped[int] = mapped_column(BigInteger)
-    mtime_ns: Mapped[int] = mapped_column(BigInteger)
-    batch_id: Mapped[BatchReference | None] = mapped_column(
-        ForeignKey("batches.id", ondelete="SET NULL"), comment="where it was submitted last"
-    )
-    gone_at: Mapped[Instant | None] = mapped_column(comment="when it was no longer found")
 
 
 class Prediction(Base):
@@ -415,7 +348,6 @@ class Item(Base):
         ForeignKey("model_versions.id"), comment="the version that tagged it"
     )
     finished_at: Mapped[Instant | None]
-    gone_at: Mapped[Instant | None] = mapped_column(comment="when a watched folder no longer had the file")
 
 
 class Upload(Base):
