@@ -5,6 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from db.batches import lock_items
 from db.schema import Archive, Item, Worker
 from db.session import db_now
 from db.statements import count_changed, insert_or_update
@@ -52,6 +53,7 @@ def lease_owners(session: Session) -> set[str]:
 
 def expire_leases_of(session: Session, owners: Collection[str]) -> int:
     """Ends the leases of workers known to be dead, so that the next sweep need not wait; returns how many."""
+    lock_items(session, Item.state == "leased", Item.lease_owner.in_(owners))
     return sum(
         count_changed(
             session, update(row).where(row.state == "leased", row.lease_owner.in_(owners)).values(lease_until=0.0)
