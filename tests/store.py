@@ -2,7 +2,8 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import event, func, select, text
 from sqlalchemy.orm import Session
@@ -108,3 +109,12 @@ def without_disk_syncs(database: Database) -> Database:
 
     database.engine.dispose()
     return database
+
+
+def run_together(works: Iterable[Callable[[], None]]) -> None:
+    """Runs each in a thread of its own and waits for all; what goes wrong in one is theirs to note."""
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

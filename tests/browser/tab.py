@@ -5,6 +5,10 @@ from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Error, Page, Response
 
+# For `Tab.until`: the page of a batch is there; its batch is finished.
+ON_BATCH = "location.pathname === '/app/batches' && !!document.querySelector('.pt-chip')"
+FINISHED = "document.querySelector('.pt-chip')?.textContent === 'finished'"
+
 # Ran before any script of the page: violations of the policy are not always told to the console.
 LISTEN = """
 window.violations = [];

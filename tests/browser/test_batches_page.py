@@ -12,14 +12,13 @@ from sqlalchemy import select, update
 
 from db.schema import Item
 from db.workers import live_workers
-from tests.browser.tab import Tab
+from tests.browser.tab import FINISHED, Tab
 from tests.integration.web_batches import held_batch, release, send_batch
 from tests.samples import jpeg
 from tests.stack import Pages, serving, wait_until
 
 pytestmark = pytest.mark.browser
 
-FINISHED = "document.querySelector('.pt-chip')?.textContent === 'finished'"
 DONE = "Number(document.querySelector('.pt-progress [role=progressbar]')?.getAttribute('aria-valuenow') ?? 0)"
 AXE = "axe-core@4"
 

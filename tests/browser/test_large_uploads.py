@@ -10,14 +10,12 @@ from playwright.sync_api import Browser
 from sqlalchemy import func, select
 
 from db.schema import Item
-from tests.browser.tab import Tab
+from tests.browser.tab import FINISHED, ON_BATCH, Tab
 from tests.samples import jpeg
 from tests.stack import Pages, phototag_up
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900)]
 
-ON_BATCH = "location.pathname === '/app/batches' && !!document.querySelector('.pt-chip')"
-FINISHED = "document.querySelector('.pt-chip')?.textContent === 'finished'"
 MANY = 3000
 
 

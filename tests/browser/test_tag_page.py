@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route
 
-from tests.browser.tab import Tab
+from tests.browser.tab import FINISHED, ON_BATCH, Tab
 from tests.samples import jpeg
 from tests.stack import Pages
 
 pytestmark = pytest.mark.browser
 
 RESULT = "!!document.querySelector('.pt-single .pt-bars')"
-ON_BATCH = "location.pathname === '/app/batches' && !!document.querySelector('.pt-chip')"
-FINISHED = "document.querySelector('.pt-chip')?.textContent === 'finished'"
 DROP = """([name, files]) => {
   const transfer = new DataTransfer();
   for (const [path, size] of files) transfer.items.add(new File([new Uint8Array(size).fill(7)], path, {type: "image/jpeg"}));

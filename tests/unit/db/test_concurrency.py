@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -13,7 +14,7 @@ from db.items import claim_items, finish_items
 from db.schema import Item, Photo, Prediction
 from db.session import Database
 from db.users import local_admin
-from tests.store import add_batch, add_version, new_items, prediction_count, states_of, tag_all
+from tests.store import add_batch, add_version, new_items, prediction_count, run_together, states_of, tag_all
 
 ROOT = Path(__file__).parents[3]
 
@@ -57,11 +58,7 @@ def test_batches_with_photos_in_common_are_filled_at_once(database: Database) ->
         except Exception as error:  # noqa: BLE001 - shown below
             errors.append(error)
 
-    threads = [threading.Thread(target=submit, args=(20 * number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together([partial(submit, 20 * number) for number in range(8)])
 
     assert errors == []
     with database.reading() as session:

@@ -1,6 +1,5 @@
 """Transactions: all or nothing, writers that wait for each other, errors in our words."""
 
-import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from db.model_versions import get_version
 from db.schema import User
 from db.session import Database, db_now, utc_now
 from db.users import local_admin
+from tests.store import run_together
 
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
@@ -45,11 +45,7 @@ def test_read_then_write_loses_no_update(database: Database) -> None:
         except Exception as error:  # noqa: BLE001 - shown below
             errors.append(error)
 
-    threads = [threading.Thread(target=count_up) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_together([count_up] * 6)
 
     assert errors == []
     with database.reading() as session:
