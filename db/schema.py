@@ -1,7 +1,7 @@
 """The tables. `migrations/` makes them; a test holds the two against each other."""
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -10,63 +10,20 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
-    Integer,
-    MetaData,
     String,
     Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.orm import Mapped, mapped_column
 
-
-class UtcDateTime(TypeDecorator[dt.datetime]):
-    """An aware UTC datetime; SQLite drops the zone, so it is put back on the way out."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: dt.datetime | None, dialect: Any) -> dt.datetime | None:
-        if value is not None and value.tzinfo is None:
-            msg = f"Naive datetime where an aware one was expected. Received: {value!r}"
-            raise ValueError(msg)
-        return None if value is None else value.astimezone(dt.UTC)
-
-    def process_result_value(self, value: dt.datetime | None, dialect: Any) -> dt.datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
-
-
-class Base(DeclarativeBase):
-    """Naming convention: constraints can be dropped by name on both databases."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-
-
-# SQLite makes only an INTEGER primary key its row id; PostgreSQL wants 64 bits.
-BigId = BigInteger().with_variant(Integer(), "sqlite")
-PrimaryKey = Annotated[int, mapped_column(BigId, primary_key=True, autoincrement=True)]
-Reference = Annotated[int, mapped_column(BigId)]
-Sha256 = Annotated[str, mapped_column(String(64), comment="lower-case hex SHA-256")]
-BatchReference = Annotated[str, mapped_column(String(12))]
-Instant = Annotated[dt.datetime, mapped_column(UtcDateTime())]
-# Leases compare with the database's own clock, as seconds since 1970 (see session.db_now).
-DbSeconds = Annotated[float, mapped_column()]
+from db.columns import Base, BatchReference, DbSeconds, Instant, PrimaryKey, Reference, Sha256
 
 ITEM_STATES = ("ready", "leased", "tagged", "refused", "failed", "cancelled")
 OPEN_ITEM_STATES = ("ready", "leased")
 BATCH_STATES = ("receiving", "unpacking", "running", "finished", "cancelled", "refused")
 OPEN_BATCH_STATES = ("receiving", "unpacking", "running")
+PHOTO_STATES = ("untagged", "tagged", "refused", "failed")
 ROLES = ("owner", "reviewer", "admin")
 
 
@@ -159,13 +116,49 @@ class ActiveVersion(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
 
 
+class Camera(Base):
+    """A maker and model, as EXIF names it; photos refer to it, so that their indexes stay small."""
+
+    __tablename__ = "cameras"
+
+    id: Mapped[PrimaryKey]
+    name: Mapped[str] = mapped_column(String(120), unique=True, comment="shown, harmless")
+
+
 class Photo(Base):
-    """A photo is its content. What pages show of it (label, score, origin) stands here."""
+    """A photo is its content. What pages show of it, filter and sort by stands here.
+
+    Each index of the library begins with what is filtered by and goes on with what is sorted by, so that a page is read
+    from one place; `shown_label_id` stands at its end, so that labels are counted without a look at the rows.
+    """
 
     __tablename__ = "photos"
     __table_args__ = (
         CheckConstraint("shown_origin IN ('person', 'model')", name="shown_origin"),
-        Index("ix_photos_shown_label_id_shown_score", "shown_label_id", "shown_score"),
+        CheckConstraint(_one_of("state", PHOTO_STATES), name="state"),
+        Index("ix_photos_dated", "dated_at", "id", "shown_label_id"),
+        Index("ix_photos_score", "shown_score", "id", "shown_label_id"),
+        Index("ix_photos_name", "name_key", "id"),
+        Index("ix_photos_label_dated", "shown_label_id", "dated_at", "id"),
+        Index("ix_photos_label_score", "shown_label_id", "shown_score", "id"),
+        Index("ix_photos_camera_dated", "camera_id", "dated_at", "id", "shown_label_id"),
+        Index("ix_photos_format_dated", "format", "dated_at", "id", "shown_label_id"),
+        Index(
+            "ix_photos_unsure",
+            "dated_at",
+            "id",
+            "shown_label_id",
+            sqlite_where=text("not_sure"),
+            postgresql_where=text("not_sure"),
+        ),
+        Index(
+            "ix_photos_not_tagged",
+            "state",
+            "dated_at",
+            "id",
+            sqlite_where=text("state <> 'tagged'"),
+            postgresql_where=text("state <> 'tagged'"),
+        ),
         # addresses carry the id and are cached by browsers: the id of a deleted photo is never given out again
         {"sqlite_autoincrement": True},
     )
@@ -174,6 +167,20 @@ class Photo(Base):
     sha256: Mapped[Sha256] = mapped_column(unique=True)
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[Instant]
+    name: Mapped[str] = mapped_column(
+        String(255), server_default=text("''"), comment="file name at its first place; shown, harmless"
+    )
+    name_key: Mapped[str] = mapped_column(
+        String(255), server_default=text("''"), comment="the name in NFC, case folded"
+    )
+    state: Mapped[str] = mapped_column(
+        String(12), server_default="untagged", comment="tagged once any version has; else how its last item ended"
+    )
+    dated_at: Mapped[dt.datetime] = mapped_column(
+        DateTime(),
+        server_default="1970-01-01 00:00:00.000000",
+        comment="taken_at; until that is known, or where it is not, when the photo came (UTC)",
+    )
     # known once decoded
     format: Mapped[str | None] = mapped_column(String(8))
     width: Mapped[int | None] = mapped_column(comment="px, after EXIF orientation")
@@ -181,6 +188,12 @@ class Photo(Base):
     taken_at: Mapped[dt.datetime | None] = mapped_column(
         DateTime(), comment="camera's local time as EXIF has it, without zone"
     )
+    camera_id: Mapped[Reference | None] = mapped_column(
+        comment="of cameras, which are never deleted: no reference to check"
+    )
+    latitude: Mapped[float | None] = mapped_column(comment="degrees north, -90 to 90")
+    longitude: Mapped[float | None] = mapped_column(comment="degrees east, -180 to 180")
+    exif: Mapped[dict[str, Any] | None] = mapped_column(JSON, comment="lens, exposure and the like; shown, harmless")
     notes: Mapped[str | None] = mapped_column(Text, comment="decoder's notes, comma separated, e.g. FIRST_FRAME_ONLY")
     has_previews: Mapped[bool] = mapped_column(default=False)
     # the shown label
@@ -189,6 +202,97 @@ class Photo(Base):
     shown_origin: Mapped[str | None] = mapped_column(String(8))
     shown_model_version_id: Mapped[Reference | None] = mapped_column(ForeignKey("model_versions.id"))
     not_sure: Mapped[bool] = mapped_column(default=False, comment="the first label's score is under the threshold")
+
+
+class PhotoWord(Base):
+    """A word of a photo's file name, so that a name is found by the beginning of any of its words."""
+
+    __tablename__ = "photo_words"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    word: Mapped[str] = mapped_column(String(40), primary_key=True, comment="in NFC, case folded")
+    photo_id: Mapped[Reference] = mapped_column(
+        ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class PhotoHash(Base):
+    """A photo's perceptual hash, and the group of photos that look alike."""
+
+    __tablename__ = "photo_hashes"
+    __table_args__ = (
+        Index("ix_photo_hashes_phash", "phash"),
+        Index(
+            "ix_photo_hashes_group",
+            "group_id",
+            "photo_id",
+            sqlite_where=text("group_id IS NOT NULL"),
+            postgresql_where=text("group_id IS NOT NULL"),
+        ),
+    )
+
+    photo_id: Mapped[Reference] = mapped_column(
+        ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    phash: Mapped[int] = mapped_column(BigInteger, comment="imagehash.phash, 64 bits read as a signed number")
+    group_id: Mapped[Reference | None] = mapped_column(
+        comment="photos that look alike share it: the smallest id among them when it was made; null while alone"
+    )
+
+
+class PhashBand(Base):
+    """A quarter of a photo's perceptual hash: hashes at most 3 bits apart have a quarter in common."""
+
+    __tablename__ = "phash_bands"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    band: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="0 to 3, lowest bits first")
+    bits: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="0 to 65535")
+    photo_id: Mapped[Reference] = mapped_column(
+        ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
+class WatchedFolder(Base):
+    """A folder that `phototag watch` keeps tagged."""
+
+    __tablename__ = "watched_folders"
+    __table_args__ = (UniqueConstraint("owner_id", "path_sha256"),)
+
+    id: Mapped[PrimaryKey]
+    owner_id: Mapped[Reference] = mapped_column(ForeignKey("users.id"))
+    path: Mapped[str] = mapped_column(Text, comment="absolute")
+    path_sha256: Mapped[Sha256]
+    created_at: Mapped[Instant]
+    scanned_at: Mapped[Instant | None] = mapped_column(comment="end of the last complete look")
+
+
+class WatchedFile(Base):
+    """A file of a watched folder as it was when it was last submitted."""
+
+    __tablename__ = "watched_files"
+
+    folder_id: Mapped[Reference] = mapped_column(ForeignKey("watched_folders.id", ondelete="CASCADE"), primary_key=True)
+    path_sha256: Mapped[Sha256] = mapped_column(primary_key=True)
+    path: Mapped[str] = mapped_column(Text, comment="within the folder")
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    mtime_ns: Mapped[int] = mapped_column(BigInteger)
+    batch_id: Mapped[BatchReference | None] = mapped_column(
+        ForeignKey("batches.id", ondelete="SET NULL"), index=True, comment="where it was submitted last"
+    )
+    gone_at: Mapped[Instant | None] = mapped_column(comment="when it was no longer found")
+
+
+class Garbage(Base):
+    """Bytes that no row refers to any more. They go a little later: someone may be sending the same photo just now."""
+
+    __tablename__ = "garbage"
+    __table_args__ = (UniqueConstraint("kind", "key"),)
+
+    id: Mapped[PrimaryKey]
+    kind: Mapped[str] = mapped_column(String(12), comment="photo, archive or shard")
+    key: Mapped[str] = mapped_column(String(120), comment="SHA-256, or the shard's key")
+    queued_at: Mapped[Instant]
 
 
 class Prediction(Base):
@@ -320,7 +424,7 @@ class Item(Base):
         ),
         # progress is counted from this index alone, without a look at the rows
         Index("ix_items_batch_state", "batch_id", "state", "code", "finished_at"),
-        Index("ix_items_photo_id", "photo_id"),
+        Index("ix_items_photo_id", "photo_id", "batch_id"),
         # the fence is (id, attempt, owner): the id of a deleted item must never come back
         {"sqlite_autoincrement": True},
     )
@@ -348,6 +452,7 @@ class Item(Base):
         ForeignKey("model_versions.id"), comment="the version that tagged it"
     )
     finished_at: Mapped[Instant | None]
+    gone_at: Mapped[Instant | None] = mapped_column(comment="when a watched folder no longer had the file")
 
 
 class Upload(Base):

@@ -26,7 +26,7 @@ from sqlalchemy.dialects import sqlite as lite
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from db.schema import Base
+from db.columns import Base
 from db.session import is_sqlite
 
 # Rows that the session has loaded before are not refreshed, which would cost a query each.

@@ -15,7 +15,7 @@ PACKAGES = ("db", "worker", "ui", "training")
 MAX_FILE_LINES = 320  # "about 300": a file is split where it has two subjects, not for the last lines
 MAX_FUNCTION_LINES = 60
 # One table after the other: split, a reader would have to hold two files for one foreign key.
-LONG_FILES = {"db/schema.py": 420}
+LONG_FILES = {"db/schema.py": 500}
 # A migration lists what it makes, once, and is never touched again.
 MIGRATIONS = "db/migrations/versions/"
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from db.errors import SchemaMismatchError
 from db.migrate import current_revision, downgrade, head_revision, require_current, upgrade
-from db.schema import Base
+from db.schema import Photo
 from db.session import Database
 
 
@@ -32,7 +32,7 @@ def test_migrations_make_what_the_models_say(empty_database: Database) -> None:
 
     with empty_database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, Photo.metadata) == []
 
 
 def test_migrations_make_the_same_checks_and_partial_indexes(empty_database: Database) -> None:
@@ -43,7 +43,7 @@ def test_migrations_make_the_same_checks_and_partial_indexes(empty_database: Dat
     downgrade(empty_database, "base")
 
     with empty_database.engine.begin() as connection:
-        Base.metadata.create_all(connection)
+        Photo.metadata.create_all(connection)
         assert described(connection) == migrated
 
 
