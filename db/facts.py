@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,11 @@ class PhotoFacts:
         taken_at: the camera's local time, without zone.
         notes: comma separated: FIRST_FRAME_ONLY, DEPTH_REDUCED, EXIF_IGNORED, ICC_IGNORED; None without any.
         has_previews: previews of 320 and 1024 px were made.
+        camera: maker and model as EXIF names them, once each, harmless to show; at most 120 characters.
+        latitude: degrees north, -90 to 90; None unless longitude is known too.
+        longitude: degrees east, -180 to 180.
+        exif: of lens (at most 120 characters), exposure_s, f_number, iso and focal_length_mm those that are known.
+        phash: `imagehash.phash` of the upright picture, its 64 bits read as a signed number, first bit highest.
     """
 
     format: str
@@ -23,3 +29,8 @@ class PhotoFacts:
     taken_at: dt.datetime | None = None
     notes: str | None = None
     has_previews: bool = True
+    camera: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    exif: dict[str, Any] | None = None
+    phash: int | None = None
