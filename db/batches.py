@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from db.closing import close_finished_batches
 from db.codes import FAILED
 from db.errors import ConflictError, NotFoundError
-from db.schema import OPEN_BATCH_STATES, OPEN_ITEM_STATES, Archive, Batch, Item, Photo, User
+from db.photos import NewPhoto, ensure_photos
+from db.schema import OPEN_BATCH_STATES, OPEN_ITEM_STATES, Archive, Batch, Item, User
 from db.session import is_sqlite, utc_now
 from db.statements import count_changed, insert_missing, table_of
 
@@ -103,7 +104,12 @@ def add_items(session: Session, batch_id: str, items: Sequence[NewItem]) -> None
         ConflictError: the batch is closed, e.g. it was cancelled.
     """
     batch = lock_open_batch(session, batch_id)
-    photo_ids = _ensure_photos(session, items)
+    photos = [
+        NewPhoto(item.sha256, item.size_bytes or 0, fit_text(item.path, MAX_PATH))
+        for item in items
+        if item.sha256 is not None
+    ]
+    photo_ids = ensure_photos(session, photos)
     ordered = sorted(items, key=lambda item: (item.archive_number, item.position))
     insert_missing(session, Item, [_item_row(batch, item, photo_ids) for item in ordered])
 
@@ -254,15 +260,6 @@ def _item_row(batch: Batch, item: NewItem, photo_ids: dict[str, int]) -> dict[st
         "priority": batch.priority,
         "finished_at": None if state == "ready" else utc_now(),
     }
-
-
-def _ensure_photos(session: Session, items: Sequence[NewItem]) -> dict[str, int]:
-    sizes = {item.sha256: item.size_bytes or 0 for item in items if item.sha256 is not None}
-    now = utc_now()
-    rows = [{"sha256": sha256, "size_bytes": sizes[sha256], "created_at": now} for sha256 in sorted(sizes)]
-    insert_missing(session, Photo, rows)
-    query = select(Photo.sha256, Photo.id).where(Photo.sha256.in_(sizes))
-    return {row.sha256: row.id for row in session.execute(query)}
 
 
 def _copy_failed_items(session: Session, batch_id: str, new: Batch) -> int:

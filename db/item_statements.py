@@ -168,7 +168,7 @@ def sweep(*, sqlite: bool) -> Executable:
             lease_owner=None,
             lease_until=None,
         )
-        .returning(ITEM.state)
+        .returning(ITEM.id, ITEM.state)
     )
 
 

@@ -4,7 +4,7 @@ Every claim raises `attempt`. Whoever finishes must still hold the lease of that
 thought dead writes nothing. Leases compare with the database's own clock only.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from db.batches import MAX_DETAIL, fit_text, lock_items
 from db.closing import close_emptied_batches, close_finished_batches
 from db.codes import FAILED
 from db.item_statements import LEASED, READY
+from db.photos import mark_not_tagged
 from db.predictions import Tagged, first_labels, show_known, write_predictions
 from db.schema import Item
 from db.session import db_now, is_sqlite, utc_now
@@ -97,6 +98,7 @@ def finish_items(session: Session, owner: str, results: Sequence[Finished]) -> s
     tagged = [result for result in results if isinstance(result, Tagged) and result.item_id in written]
     if tagged:
         write_predictions(session, tagged)
+    _mark_not_tagged(session, [result for result in results if isinstance(result, Refused)], written)
     close_emptied_batches(session, set(written.values()))
     return set(written)
 
@@ -141,9 +143,12 @@ def sweep(session: Session) -> SweepReport:
     Only a lease lost while alone is a strike: an outage or a neighbour may have cost the others. With `MAX_STRIKES`
     the item is parked as WORKER_LOST.
     """
-    swept = session.execute(statements.sweep(sqlite=is_sqlite(session)), {"now": utc_now()}).scalars().all()
+    swept = session.execute(statements.sweep(sqlite=is_sqlite(session)), {"now": utc_now()}).all()
+    parked = [row.id for row in swept if row.state == "failed"]
+    if parked:
+        mark_not_tagged(session, parked, "failed")
     sweep_archives(session)
-    return SweepReport(len(swept), swept.count("failed"), close_finished_batches(session))
+    return SweepReport(len(swept), len(parked), close_finished_batches(session))
 
 
 def open_item_count(session: Session) -> int:
@@ -159,6 +164,13 @@ def has_ready_items(session: Session) -> bool:
     return session.execute(statements.ready(sqlite=is_sqlite(session)).limit(1)).first() is not None
 
 
+def _mark_not_tagged(session: Session, refused: Sequence[Refused], written: Container[int]) -> None:
+    for state in ("refused", "failed"):
+        item_ids = [one.item_id for one in refused if one.item_id in written and _state_of(one) == state]
+        if item_ids:
+            mark_not_tagged(session, item_ids, state)
+
+
 def _in_turn(claimed: Sequence[Row[*tuple[Any, ...]]]) -> list[ClaimedItem]:
     return [ClaimedItem(*row[:-1]) for row in sorted(claimed, key=lambda row: (row.priority, row.position, row.id))]
 
@@ -167,8 +179,18 @@ def _ending(result: Finished) -> tuple[int, int, str, str | None, str | None, in
     """(item id, attempt, state, code, detail, model version id) of a result."""
     if isinstance(result, Tagged):
         return (result.item_id, result.attempt, "tagged", None, None, result.model_version_id)
-    state = "failed" if result.code in FAILED else "refused"
-    return (result.item_id, result.attempt, state, result.code, fit_text(result.detail, MAX_DETAIL) or None, None)
+    return (
+        result.item_id,
+        result.attempt,
+        _state_of(result),
+        result.code,
+        fit_text(result.detail, MAX_DETAIL) or None,
+        None,
+    )
+
+
+def _state_of(refused: Refused) -> str:
+    return "failed" if refused.code in FAILED else "refused"
 
 
 def _end_items(

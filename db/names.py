@@ -68,6 +68,9 @@ _sidecar_suffixes = (".xmp", ".aae", ".thm", ".pp3", ".dop", ".on1", ".cos", ".n
 # Google Takeout: IMG_1.jpg.json, IMG_1.jpg.supplemental-metadata.json (cut at 51 characters), metadata.json
 _takeout = re.compile(r"(\.[a-z0-9]{2,5}(\.su[a-z-]*)?(\(\d+\))?|^metadata(\(\d+\))?)\.json$")
 _drive = re.compile(r"^[A-Za-z]:")
+# Of a file name: enough to find it by, short enough for an index.
+MAX_WORDS, MAX_WORD_CHARS = 12, 40
+_word = re.compile(r"[^\W_]+")
 
 
 def clean_name(raw: str) -> tuple[str, bool]:
@@ -94,6 +97,25 @@ def clean_name(raw: str) -> tuple[str, bool]:
     if len(path) > MAX_PATH_CHARS:
         path = "…" + path[-(MAX_PATH_CHARS - 1) :]
     return path or UNNAMED, outside
+
+
+def file_name(path: str) -> str:
+    """The last part of a path that `clean_name` has made: at most 255 characters."""
+    return path.rpartition("/")[2][-MAX_PART_CHARS:]
+
+
+def file_name_key(name: str) -> str:
+    """What a file name is sorted by: NFC, case folded, at most 255 characters."""
+    return unicodedata.normalize("NFC", name.casefold())[:MAX_PART_CHARS]
+
+
+def words_of(name: str) -> list[str]:
+    """The words that a file name is found by, each once, in the order of the alphabet.
+
+    "IMG_2041 Reykjavík.JPG" has img, 2041, reykjavík and jpg. Of a long name the first dozen count.
+    """
+    found = [word[:MAX_WORD_CHARS] for word in _word.findall(file_name_key(name))]
+    return sorted(set(found[:MAX_WORDS]))
 
 
 def is_junk(path: str) -> bool:

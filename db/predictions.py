@@ -8,13 +8,16 @@ from sqlalchemy import CTE, BigInteger, ColumnElement, Executable, and_, case, e
 from sqlalchemy.orm import Session
 
 from db.facts import PhotoFacts
-from db.schema import ActiveVersion, ModelVersion, Photo, Prediction
+from db.schema import ActiveVersion, Camera, ModelVersion, Photo, Prediction
 from db.session import is_sqlite
-from db.statements import as_json, insert_on, json_rows, table_of
+from db.statements import as_json, insert_missing, insert_on, json_rows, table_of
 
 TOP = 5
+# Columns of a photo that are taken as they come; its camera's name becomes an id.
+FACTS = ("format", "width", "height", "taken_at", "notes", "has_previews", "latitude", "longitude", "exif")
 
 PHOTO = table_of(Photo).c
+CAMERA = table_of(Camera).c
 PREDICTION = table_of(Prediction).c
 
 
@@ -40,6 +43,8 @@ class Tagged:
 def write_predictions(session: Session, tagged: Sequence[Tagged]) -> None:
     """Writes facts, top five and shown label of photos. What a version has said of a photo before stays."""
     ordered = sorted(tagged, key=lambda one: (one.photo_id, one.model_version_id))
+    cameras = sorted({one.facts.camera for one in ordered if one.facts is not None and one.facts.camera})
+    insert_missing(session, Camera, [{"name": name} for name in cameras])
     session.execute(_photos_statement(sqlite=is_sqlite(session)), as_json(map(_photo_row, ordered)))
     session.execute(_top_statement(sqlite=is_sqlite(session)), as_json(_top_rows(ordered)))
 
@@ -77,11 +82,12 @@ def _photo_row(one: Tagged) -> tuple[object, ...]:
 def _facts_row(facts: PhotoFacts) -> tuple[object, ...]:
     # as SQLite's rows have it, which are compared as text
     taken_at = facts.taken_at and facts.taken_at.isoformat(sep=" ", timespec="microseconds")
-    return (facts.format, facts.width, facts.height, taken_at, facts.notes or None, facts.has_previews)
+    known = (facts.format, facts.width, facts.height, taken_at, facts.notes or None, facts.has_previews)
+    return (*known, facts.latitude, facts.longitude, facts.exif or None, facts.camera or None)
 
 
 def _no_facts() -> tuple[object, ...]:
-    return (None, None, None, None, None, None)
+    return (None,) * (len(FACTS) + 1)
 
 
 def _top_rows(tagged: Iterable[Tagged]) -> Iterator[tuple[int, int, int, int, float]]:
@@ -102,15 +108,17 @@ def _top_statement(*, sqlite: bool) -> Executable:
 @cache
 def _photos_statement(*, sqlite: bool) -> Executable:
     """Facts replace what was there, if there are any; the first label is shown if it may be."""
-    facts = ("format", "width", "height", "taken_at", "notes", "has_previews")
     shown = ("shown_model_version_id", "shown_label_id", "shown_score", "not_sure")
-    types = {name: PHOTO[name].type for name in (*facts, *shown)}
-    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), **types)
+    facts, labels = ({name: PHOTO[name].type for name in names} for names in (FACTS, shown))
+    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), **facts, camera=CAMERA.name.type, **labels)
+    camera_id = select(CAMERA.id).where(CAMERA.name == new.c.camera).scalar_subquery()
     may_show = _may_show(new)
     change = (
         update(table_of(Photo))
         .where(PHOTO.id == new.c.photo_id)
-        .values({name: func.coalesce(new.c[name], PHOTO[name]) for name in facts})
+        .values({name: func.coalesce(new.c[name], PHOTO[name]) for name in FACTS})
+        .values(camera_id=func.coalesce(camera_id, PHOTO.camera_id))
+        .values(state="tagged", dated_at=func.coalesce(new.c.taken_at, PHOTO.dated_at))
         .values({name: case((may_show, new.c[name]), else_=PHOTO[name]) for name in shown})
         .values(shown_origin=case((may_show, "model"), else_=PHOTO.shown_origin))
     )

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect, select, text
 
 from db.errors import SchemaMismatchError
 from db.migrate import current_revision, downgrade, head_revision, require_current, upgrade
-from db.schema import Photo
+from db.names import words_of
+from db.schema import Photo, PhotoWord
 from db.session import Database
 
 
@@ -88,6 +89,42 @@ def test_a_migration_that_fails_changes_nothing(empty_database: Database) -> Non
         upgrade(empty_database)
 
     assert tables_of(empty_database) == {"uploads"}
+
+
+def test_photos_of_an_older_release_are_found_after_the_migration(empty_database: Database) -> None:
+    """Names, words, dates and states are filled in from what was known."""
+    upgrade(empty_database)
+    downgrade(empty_database, "0001")
+    old = """
+        INSERT INTO users (id, name, role, created_at) VALUES (1, 'local', 'admin', '2026-01-01 00:00:00');
+        INSERT INTO labels (id, name, name_key, created_at) VALUES (1, 'sea', 'sea', '2026-01-01 00:00:00');
+        INSERT INTO batches (id, owner_id, name, state, priority, created_at)
+            VALUES ('abcdefghjkmn', 1, 'old', 'finished', 5, '2026-01-01 00:00:00');
+        INSERT INTO photos (id, sha256, size_bytes, created_at, taken_at, has_previews, shown_label_id, not_sure)
+            VALUES (1, 'a', 1, '2026-01-02 00:00:00', '2019-08-12 18:30:05', true, 1, false),
+                   (2, 'b', 1, '2026-01-03 00:00:00', NULL, false, NULL, false);
+        INSERT INTO items (batch_id, archive_number, position, path, photo_id, state, priority, suspect, strikes, attempt,
+            not_before) VALUES ('abcdefghjkmn', 0, 1, 'Iceland/IMG_1 Sea.JPG', 1, 'tagged', 5, false, 0, 1, 0),
+                               ('abcdefghjkmn', 0, 2, 'bad.jpg', 2, 'refused', 5, false, 0, 1, 0)
+    """
+    with empty_database.engine.begin() as connection:
+        for statement in old.split(";"):
+            connection.execute(text(statement))
+
+    upgrade(empty_database)
+
+    with empty_database.reading() as session:
+        photos = session.scalars(select(Photo).order_by(Photo.id)).all()
+        assert [(photo.name, photo.name_key, photo.state) for photo in photos] == [
+            ("IMG_1 Sea.JPG", "img_1 sea.jpg", "tagged"),
+            ("bad.jpg", "bad.jpg", "refused"),
+        ]
+        assert [photo.dated_at.isoformat() for photo in photos] == ["2019-08-12T18:30:05", "2026-01-03T00:00:00"]
+        words = session.execute(select(PhotoWord.photo_id, PhotoWord.word).order_by(PhotoWord.photo_id, PhotoWord.word))
+        assert [tuple(row) for row in words] == [
+            *[(1, word) for word in words_of("IMG_1 Sea.JPG")],
+            *[(2, word) for word in words_of("bad.jpg")],
+        ]
 
 
 def upgrade_url(url: str) -> None:

@@ -1,0 +1,69 @@
+"""Photos that are accepted: one row for each content, with the name it is found by."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from db.names import file_name, file_name_key, words_of
+from db.schema import Item, Photo, PhotoWord
+from db.session import is_sqlite, utc_now
+from db.statements import count_changed, insert_missing
+
+
+@dataclass(frozen=True, slots=True)
+class NewPhoto:
+    """A content that is accepted at a path."""
+
+    sha256: str
+    size_bytes: int
+    path: str
+
+
+def ensure_photos(session: Session, photos: Sequence[NewPhoto]) -> dict[str, int]:
+    """Ids by SHA-256; what is missing is made. A photo that exists keeps the name of its first place."""
+    first: dict[str, NewPhoto] = {}
+    for photo in photos:
+        first.setdefault(photo.sha256, photo)
+    known = _ids_of(session, list(first))
+    new = {sha256: first[sha256] for sha256 in sorted(first.keys() - known.keys())}
+    if not new:
+        return known
+    now = utc_now()
+    names = {sha256: file_name(photo.path) for sha256, photo in new.items()}
+    rows = [
+        {
+            "sha256": sha256,
+            "size_bytes": photo.size_bytes,
+            "created_at": now,
+            "name": names[sha256],
+            "name_key": file_name_key(names[sha256]),
+            "dated_at": now.replace(tzinfo=None),
+        }
+        for sha256, photo in new.items()
+    ]
+    insert_missing(session, Photo, rows)
+    ids = _ids_of(session, list(new))
+    words = [(word, ids[sha256]) for sha256, name in names.items() for word in words_of(name)]
+    insert_missing(session, PhotoWord, [{"word": word, "photo_id": photo_id} for word, photo_id in sorted(words)])
+    return known | ids
+
+
+def mark_not_tagged(session: Session, item_ids: Collection[int], state: str) -> None:
+    """Says of photos whose items have just ended how they did: "refused" or "failed". A tagged one stays tagged."""
+    changed = (
+        Photo.state != "tagged",
+        Photo.state != state,
+        Photo.id.in_(select(Item.photo_id).where(Item.id.in_(item_ids))),
+    )
+    if not is_sqlite(
+        session
+    ):  # in the order of the ids: two that change overlapping groups must not wait for each other
+        session.execute(select(Photo.id).where(*changed).order_by(Photo.id).with_for_update(key_share=True)).all()
+    count_changed(session, update(Photo).where(*changed).values(state=state))
+
+
+def _ids_of(session: Session, hashes: Sequence[str]) -> dict[str, int]:
+    query = select(Photo.sha256, Photo.id).where(Photo.sha256.in_(hashes))
+    return {row.sha256: row.id for row in session.execute(query)}
