@@ -161,6 +161,15 @@ def is_tar_header(block: bytes) -> bool:
     return expected == sum(block[:148]) + sum(block[156:TAR_BLOCK]) + 8 * ord(" ")
 
 
+def clean_text(raw: str, max_chars: int) -> str:
+    """A line of text from a file's metadata, harmless to show: on one line, without what steers terminals or text.
+
+    Unlike in a name, nothing marks where something was left out: metadata is full of padding.
+    """
+    kept = "".join(c for c in unicodedata.normalize("NFC", raw) if c.isspace() or not _is_unprintable(c))
+    return " ".join(kept.split())[:max_chars].rstrip()
+
+
 def _shown(part: str) -> str:
     """`part` without control, format (bidi), surrogate and private characters, bounded, its suffix kept."""
     clean = "".join(REPLACEMENT if _is_unprintable(c) else c for c in part)

@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 ORIENTATION, DATE_TIME, DATE_TIME_ORIGINAL, DATE_TIME_DIGITIZED = 0x0112, 0x0132, 0x9003, 0x9004
+MAKE, MODEL, EXPOSURE_TIME, F_NUMBER, ISO = 0x010F, 0x0110, 0x829A, 0x829D, 0x8827
+FOCAL_LENGTH, LENS_MODEL, GPS = 0x920A, 0xA434, 0x8825
 _EXIF_IFD = 0x8769
 
 # 64 x 48, four flat quarters: red, green, blue, white. Drawn by us, written with x265: nothing we ship writes HEIC.
@@ -40,7 +42,7 @@ def jpeg(
     exif: Mapping[int, Any] | None = None,
     quality: int = 85,
 ) -> bytes:
-    """A JPEG; `exif` maps tags to values, those of the camera (dates) go where cameras write them."""
+    """A JPEG; `exif` maps tags to values, those of the moment (dates, exposure) go where cameras write them."""
     return encoded(picture(width, height, colour), "JPEG", quality=quality, exif=exif_bytes(exif or {}))
 
 
@@ -49,7 +51,7 @@ def exif_bytes(tags: Mapping[int, Any]) -> bytes:
     if not tags:
         return b""
     exif = Image.Exif()
-    camera = {tag: value for tag, value in tags.items() if tag in (DATE_TIME_ORIGINAL, DATE_TIME_DIGITIZED)}
+    camera = {tag: value for tag, value in tags.items() if tag >= EXPOSURE_TIME and tag != GPS}
     for tag, value in tags.items():
         if tag not in camera:
             exif[tag] = value

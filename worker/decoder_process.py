@@ -110,7 +110,7 @@ class DecoderProcess:
             self.stop()
             msg = (
                 "A decoder process did not start. Run `python -c 'import worker.decoder_program'` to see why:"
-                " it needs Pillow, NumPy and pi-heif, and as much memory as decoder_memory_bytes says."
+                " it needs Pillow, NumPy, ImageHash and pi-heif, and as much memory as decoder_memory_bytes says."
             )
             raise DecoderPoolError(msg) from error
 
@@ -186,7 +186,8 @@ def _death(returncode: int, limits: Limits) -> Exception:
 
 
 def _decoded(head: dict[str, Any], answer: bytearray) -> Decoded:
-    name, width, height, taken_at, notes, has_previews = head["facts"]
+    facts = head["facts"]
+    taken_at = facts.pop("taken_at")
     shape = tuple(head["shape"])
     at = int(np.prod(shape))
     pixels = np.frombuffer(answer, np.uint8, count=at).reshape(shape)  # (224, 224, 3)
@@ -195,7 +196,7 @@ def _decoded(head: dict[str, Any], answer: bytearray) -> Decoded:
         previews[side] = bytes(answer[at : at + length])
         at += length
     taken = datetime.fromisoformat(taken_at) if taken_at else None
-    return Decoded(pixels, PhotoFacts(name, width, height, taken, notes, has_previews), previews)
+    return Decoded(pixels, PhotoFacts(taken_at=taken, **facts), previews)
 
 
 def pool_closed() -> DecoderPoolError:

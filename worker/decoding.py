@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
+import imagehash
 import numpy as np
 from pi_heif import register_heif_opener  # pyright: ignore[reportUnknownVariableType]
 from PIL import (
@@ -95,7 +96,7 @@ def decode(data: bytes, limits: Limits, *, size: int = SIZE, previews: Sequence[
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # odd metadata and large pictures: both are dealt with here
             working, facts = _open_working(data, name, limits)
-            facts = replace(facts, has_previews=bool(previews))
+            facts = replace(facts, has_previews=bool(previews), phash=_phash(working))
             pixels = np.array(working.resize((size, size), Image.Resampling.BILINEAR))  # (size, size, 3)
             return Decoded(pixels, facts, {side: _preview(working, side) for side in previews})
     except Refusal:
@@ -134,7 +135,17 @@ def _open_working(data: bytes, name: str, limits: Limits) -> tuple[Image.Image, 
 
 def _facts(name: str, full: tuple[int, int], exif: ExifFacts, notes: Sequence[str]) -> PhotoFacts:
     width, height = reversed(full) if exif.orientation in SIDEWAYS else full
-    return PhotoFacts(name, width, height, exif.taken_at, ",".join(dict.fromkeys(notes)) or None)
+    return PhotoFacts(
+        name,
+        width,
+        height,
+        exif.taken_at,
+        ",".join(dict.fromkeys(notes)) or None,
+        camera=exif.camera,
+        latitude=exif.place and exif.place[0],
+        longitude=exif.place and exif.place[1],
+        exif=exif.exposure or None,
+    )
 
 
 def _scale(size: tuple[int, int]) -> int:
@@ -203,6 +214,15 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 @lru_cache(maxsize=1)
 def _srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _phash(working: Image.Image) -> int:
+    """Pictures that look alike differ in few bits: enlarged, saved again or slightly changed, mostly in up to ten.
+
+    6 ms for 1008 x 756, nearly all of it for making the picture small.
+    """
+    bits = np.asarray(imagehash.phash(working).hash, bool)  # (8, 8)
+    return int.from_bytes(np.packbits(bits).tobytes(), "big", signed=True)
 
 
 def _preview(working: Image.Image, side: int) -> bytes:

@@ -5,6 +5,7 @@ import math
 import zlib
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
@@ -13,8 +14,6 @@ from db.errors import Refusal
 from tests.hostile_photos import chunk, png
 from tests.samples import (
     DATE_TIME,
-    DATE_TIME_DIGITIZED,
-    DATE_TIME_ORIGINAL,
     HEIC_QUARTERS,
     ORIENTATION,
     encoded,
@@ -24,7 +23,7 @@ from tests.samples import (
 )
 from worker.decoding import PREVIEW_SIZES, decode
 from worker.limits import Limits
-from worker.metadata import ORIENTATIONS, parse_date
+from worker.metadata import ORIENTATIONS
 
 LIMITS = Limits()
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -36,6 +35,12 @@ UNDO = {
 
 def pixels_of(data: bytes) -> np.ndarray:
     return decode(data, LIMITS, previews=()).pixels.astype(int)
+
+
+def phash_of(data: bytes) -> int:
+    phash = decode(data, LIMITS, previews=()).facts.phash
+    assert phash is not None
+    return phash
 
 
 def code_of(data: bytes, limits: Limits = LIMITS) -> str:
@@ -249,50 +254,20 @@ def test_pixels_do_not_depend_on_previews(size: tuple[int, int]) -> None:
     assert np.array_equal(decode(data, LIMITS).pixels, decode(data, LIMITS, previews=()).pixels)
 
 
-@pytest.mark.parametrize(
-    ("tags", "expected"),
-    [
-        ({DATE_TIME_ORIGINAL: "2021:05:04 12:30:01", DATE_TIME: "2023:01:01 00:00:00"}, "2021-05-04T12:30:01"),
-        ({DATE_TIME_DIGITIZED: "2020:05:04 12:30:02", DATE_TIME: "2023:01:01 00:00:00"}, "2020-05-04T12:30:02"),
-        ({DATE_TIME: "2023:01:01 00:00:00"}, "2023-01-01T00:00:00"),
-        ({DATE_TIME_ORIGINAL: "0000:00:00 00:00:00", DATE_TIME: "2019:02:03 04:05:06"}, "2019-02-03T04:05:06"),
-        ({}, None),
-    ],
-)  # fmt: skip
-def test_the_time_a_photo_was_taken(tags: dict[int, str], expected: str | None) -> None:
-    """The first of the three dates that is one."""
-    taken_at = decode(jpeg(exif=tags), LIMITS).facts.taken_at
+def test_pictures_that_look_alike_have_hashes_that_are_alike() -> None:
+    """The hash is imagehash's own, as a signed number; turned, smaller or saved badly, a photo keeps nearly all bits."""
+    rng = np.random.default_rng(3)
+    image = Image.fromarray(rng.integers(0, 255, (6, 8, 3), np.uint8)).resize((640, 480), Image.Resampling.BICUBIC)
+    other = Image.fromarray(rng.integers(0, 255, (6, 8, 3), np.uint8)).resize((640, 480), Image.Resampling.BICUBIC)
+    lying = encoded(image.transpose(Image.Transpose.ROTATE_90), "JPEG", exif=exif_bytes({ORIENTATION: 6}))
 
-    assert (taken_at and taken_at.isoformat()) == expected
+    original = phash_of(encoded(image, "PNG"))
 
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "",
-        "garbage",
-        "    :  :     :  :  ",
-        "2021:13:40 25:61:61",
-        "0000:00:00 00:00:00",
-        "1904:01:01 00:00:00",
-        5,
-        None,
-    ],
-)
-def test_garbage_is_no_date(value: object) -> None:
-    """Cameras without a clock, and broken files."""
-    assert parse_date(value) is None
-
-
-@pytest.mark.parametrize(
-    "value", ["2021:05:04 12:30:00", "2021-05-04T12:30:00+02:00", "2021/05/04 12:30", b"2021:05:04 12:30:00\0"]
-)
-def test_other_spellings_of_a_date_are_read(value: object) -> None:
-    """Programs do not keep to the standard."""
-    date = parse_date(value)
-
-    assert date is not None
-    assert date.isoformat() == "2021-05-04T12:30:00"
+    assert original % 2**64 == int(str(imagehash.phash(image)), 16)
+    assert -(2**63) <= original < 2**63
+    for alike in (lying, encoded(image.resize((200, 150)), "JPEG", quality=30), encoded(image, "WEBP", quality=50)):
+        assert ((phash_of(alike) ^ original) % 2**64).bit_count() <= 6
+    assert ((phash_of(encoded(other, "PNG")) ^ original) % 2**64).bit_count() > 16
 
 
 def test_limits_are_kept() -> None:
