@@ -1,0 +1,82 @@
+"""How many photos of the library there are: of a filter, by label, by camera, by format."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from db.library_filter import SEES_ALL, LibraryFilter, conditions, owned_by
+from db.schema import Camera, Label, Photo, User
+
+
+class LabelCount(NamedTuple):
+    """A label and how many photos show it, those of the labels below it not counted."""
+
+    label_id: int
+    name: str
+    parent_id: int | None
+    photos: int
+
+
+class CameraCount(NamedTuple):
+    """A camera and how many photos it took."""
+
+    camera_id: int
+    name: str
+    photos: int
+
+
+class FormatCount(NamedTuple):
+    """A format and how many photos have it."""
+
+    format: str
+    photos: int
+
+
+def count_photos(session: Session, user: User, chosen: LibraryFilter) -> int:
+    """How many photos a filter finds.
+
+    Raises:
+        NotFoundError: the batch of the filter does not exist, or is not theirs to see.
+    """
+    query = select(func.count()).select_from(Photo).where(*conditions(session, user, chosen))
+    return session.scalars(query).one()
+
+
+def label_counts(session: Session, user: User, chosen: LibraryFilter) -> list[LabelCount]:
+    """What each label would show: under all of the filter but its label. Labels without photos are left out.
+
+    Raises:
+        NotFoundError: the batch of the filter does not exist, or is not theirs to see.
+    """
+    parts = conditions(session, user, replace(chosen, label_id=None))
+    counts = (
+        select(Photo.shown_label_id, func.count().label("photos"))
+        .where(Photo.shown_label_id.is_not(None), *parts)
+        .group_by(Photo.shown_label_id)
+        .subquery()
+    )
+    query = select(Label.id, Label.name, Label.parent_id, counts.c.photos).join(
+        counts, counts.c.shown_label_id == Label.id
+    )
+    return [LabelCount(*row) for row in session.execute(query.order_by(Label.name_key))]
+
+
+def list_cameras(session: Session, user: User) -> list[CameraCount]:
+    """The cameras of the photos the person may see, by name."""
+    counts = select(Photo.camera_id, func.count().label("photos")).where(Photo.camera_id.is_not(None))
+    if user.role not in SEES_ALL:
+        counts = counts.where(owned_by(user))
+    found = counts.group_by(Photo.camera_id).subquery()
+    query = select(Camera.id, Camera.name, found.c.photos).join(found, found.c.camera_id == Camera.id)
+    return [CameraCount(*row) for row in session.execute(query.order_by(Camera.name))]
+
+
+def list_formats(session: Session, user: User) -> list[FormatCount]:
+    """The formats of the photos the person may see, by name."""
+    query = select(Photo.format, func.count()).where(Photo.format.is_not(None))
+    if user.role not in SEES_ALL:
+        query = query.where(owned_by(user))
+    rows = session.execute(query.group_by(Photo.format).order_by(Photo.format))
+    return [FormatCount(name, photos) for name, photos in rows if name is not None]
