@@ -40,6 +40,11 @@ class Base(DeclarativeBase):
     )
 
 
+def in_byte_order(length: int) -> String:
+    """Text that sorts by its bytes on both databases, so that the words which begin alike are one range of an index."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
 # SQLite makes only an INTEGER primary key its row id; PostgreSQL wants 64 bits.
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 PrimaryKey = Annotated[int, mapped_column(BigId, primary_key=True, autoincrement=True)]

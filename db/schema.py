@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.columns import Base, BatchReference, DbSeconds, Instant, PrimaryKey, Reference, Sha256
+from db.columns import Base, BatchReference, DbSeconds, Instant, PrimaryKey, Reference, Sha256, in_byte_order
 
 ITEM_STATES = ("ready", "leased", "tagged", "refused", "failed", "cancelled")
 OPEN_ITEM_STATES = ("ready", "leased")
@@ -171,7 +171,7 @@ class Photo(Base):
         String(255), server_default=text("''"), comment="file name at its first place; shown, harmless"
     )
     name_key: Mapped[str] = mapped_column(
-        String(255), server_default=text("''"), comment="the name in NFC, case folded"
+        in_byte_order(255), server_default=text("''"), comment="the name in NFC, case folded"
     )
     state: Mapped[str] = mapped_column(
         String(12), server_default="untagged", comment="tagged once any version has; else how its last item ended"
@@ -210,7 +210,7 @@ class PhotoWord(Base):
     __tablename__ = "photo_words"
     __table_args__ = ({"sqlite_with_rowid": False},)
 
-    word: Mapped[str] = mapped_column(String(40), primary_key=True, comment="in NFC, case folded")
+    word: Mapped[str] = mapped_column(in_byte_order(40), primary_key=True, comment="in NFC, case folded")
     photo_id: Mapped[Reference] = mapped_column(
         ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True
     )

@@ -69,6 +69,10 @@ def downgrade() -> None:
     op.drop_table("cameras")
 
 
+def _in_byte_order(length: int) -> sa.String:
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
 def _is_postgres() -> bool:
     return op.get_bind().dialect.name == "postgresql"
 
@@ -81,7 +85,7 @@ def _photo_columns() -> list[sa.Column[Any]]:
         sa.Column("name", sa.String(length=255), nullable=False, server_default=empty, comment=name),
         sa.Column(
             "name_key",
-            sa.String(length=255),
+            _in_byte_order(255),
             nullable=False,
             server_default=empty,
             comment="the name in NFC, case folded",
@@ -146,7 +150,7 @@ def _make_cameras() -> None:
 def _make_words() -> None:
     op.create_table(
         "photo_words",
-        sa.Column("word", sa.String(length=40), nullable=False, comment="in NFC, case folded"),
+        sa.Column("word", _in_byte_order(40), nullable=False, comment="in NFC, case folded"),
         sa.Column("photo_id", ID, nullable=False),
         sa.ForeignKeyConstraint(["photo_id"], ["photos.id"], name="fk_photo_words_photo_id_photos", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("word", "photo_id", name="pk_photo_words"),

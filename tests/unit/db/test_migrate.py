@@ -127,6 +127,20 @@ def test_photos_of_an_older_release_are_found_after_the_migration(empty_database
         ]
 
 
+def test_words_and_names_sort_by_their_bytes_on_postgres(postgres_database: Database) -> None:
+    """Whatever the language of the server: in another order, words that begin alike are no range of an index."""
+    query = (
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE collation_name = 'C' AND table_schema = 'public' ORDER BY 1"
+    )
+
+    with postgres_database.engine.connect() as connection:
+        assert [tuple(row) for row in connection.execute(text(query))] == [
+            ("photo_words", "word"),
+            ("photos", "name_key"),
+        ]
+
+
 def upgrade_url(url: str) -> None:
     """In another process."""
     upgrade(Database(url))
