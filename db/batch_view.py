@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.codes import JUNK
 from db.errors import NotFoundError
-from db.schema import Archive, Batch, Item, Label, ModelVersion, Photo, Prediction
+from db.schema import Archive, Batch, Item, Label, ModelVersion, Photo, Prediction, User
 from db.session import utc_now
 
 NOT_SURE = "not sure"
@@ -183,7 +183,23 @@ def _archives(session: Session, batch_id: str) -> list[ArchiveView]:
     return [ArchiveView(*row) for row in session.execute(query.order_by(Archive.number))]
 
 
+def photo_items(session: Session, user: User, photo_ids: Sequence[int]) -> list[ItemView]:
+    """The newest place of each photo that this person may see, tagged ones first, in the order of `photo_ids`."""
+    newest = func.row_number().over(partition_by=Item.photo_id, order_by=(Item.state != "tagged", Item.id.desc()))
+    ranked = select(Item.id, newest.label("rank")).where(Item.photo_id.in_(photo_ids))
+    if user.role == "owner":
+        ranked = ranked.join(Batch, Batch.id == Item.batch_id).where(Batch.owner_id == user.id)
+    places = ranked.subquery()
+    chosen = Item.id.in_(select(places.c.id).where(places.c.rank == 1))
+    found = {view.photo_id: view for view in _views(session, _items().where(chosen))}
+    return [found[photo_id] for photo_id in photo_ids if photo_id in found]
+
+
 def _items_of(batch_id: str) -> Select[*tuple[Any, ...]]:
+    return _items().where(Item.batch_id == batch_id)
+
+
+def _items() -> Select[*tuple[Any, ...]]:
     return (
         select(
             Item.id.label("item_id"),
@@ -209,7 +225,6 @@ def _items_of(batch_id: str) -> Select[*tuple[Any, ...]]:
         .outerjoin(Photo, Photo.id == Item.photo_id)
         .outerjoin(ModelVersion, ModelVersion.id == Item.model_version_id)
         .outerjoin(Label, Label.id == Photo.shown_label_id)
-        .where(Item.batch_id == batch_id)
     )
 
 

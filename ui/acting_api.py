@@ -1,9 +1,7 @@
 """Routes that act on a batch: cancel, try failed photos again, download the results."""
 
 import tempfile
-from collections.abc import Iterable, Iterator
-from typing import IO, Annotated, Literal
-from urllib.parse import quote
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
@@ -16,13 +14,12 @@ from db.session import Database
 from db.settings import DataSettings
 from ui.access import Needs
 from ui.batches_api import BatchId
+from ui.downloads import attachment, parts, write_lines
 from ui.nudge import Nudger
 from ui.results import csv_lines, jsonl_lines
 from ui.shapes import Json, batch_shape
 
 Owner = Annotated[User, Depends(Needs("owner"))]
-
-COPY_BYTES = 256 * 1024
 
 
 def acting_routes(database: Database, data_settings: DataSettings, nudger: Nudger) -> APIRouter:
@@ -56,29 +53,9 @@ def acting_routes(database: Database, data_settings: DataSettings, nudger: Nudge
         with database.reading() as session:
             name = get_batch(session, batch_id, user).name
             items = iter_items(session, batch_id)
-            _write(stream, csv_lines(items) if form == "csv" else jsonl_lines(items))
-        headers = {"Content-Disposition": _attachment(f"{name}-results.{form}"), "Cache-Control": "no-store"}
+            write_lines(stream, csv_lines(items) if form == "csv" else jsonl_lines(items))
+        headers = attachment(f"{name}-results.{form}")
         media_type = "text/csv; charset=utf-8" if form == "csv" else "application/jsonl; charset=utf-8"
-        return StreamingResponse(_parts(stream), media_type=media_type, headers=headers)
+        return StreamingResponse(parts(stream), media_type=media_type, headers=headers)
 
     return router
-
-
-def _write(stream: IO[bytes], lines: Iterable[str]) -> None:
-    for line in lines:
-        stream.write(line.encode())
-    stream.seek(0)
-
-
-def _parts(stream: IO[bytes]) -> Iterator[bytes]:
-    with stream:
-        while data := stream.read(COPY_BYTES):
-            yield data
-
-
-def _attachment(name: str) -> str:
-    """A Content-Disposition whose plain name is harmless and whose full name survives (RFC 6266)."""
-    harmless = (
-        "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "_" for c in name).strip(". ") or "results"
-    )
-    return f"attachment; filename=\"{harmless}\"; filename*=UTF-8''{quote(name.replace('/', '_'), safe='')}"

@@ -22,6 +22,8 @@ from ui.acting_api import acting_routes
 from ui.batches_api import batches_routes
 from ui.gradio_guard import GradioGuard
 from ui.guard import Guard, HostRule
+from ui.library_acting_api import library_acting_routes
+from ui.library_api import library_routes
 from ui.login import hide_login_tokens, login_routes
 from ui.media import media_routes
 from ui.nudge import Nudger
@@ -73,6 +75,8 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(batches_routes(database))
     app.include_router(acting_routes(database, data_settings, nudger))
     app.include_router(media_routes(database, blobs))
+    app.include_router(library_routes(database))
+    app.include_router(library_acting_routes(database, blobs, data_settings, nudger))
     app.add_api_route("/", lambda: RedirectResponse(f"{MOUNT}/", 303), methods=["GET"], name="home")
     answer_errors(app)
     mount_gradio(app, MOUNT, singles, data_settings, limits.max_photo_bytes)

@@ -3,9 +3,10 @@
 import { h } from "./dom.js";
 import { status } from "./status.js";
 
-const PAGES = { "pt-tag": "./tag.js", "pt-batches": "./batches.js" };
+const PAGES = { "pt-tag": "./tag.js", "pt-library": "./library.js", "pt-batches": "./batches.js" };
 const here = window.location.pathname.replace(/\/$/, "");
-const column = here.endsWith("/batches") ? "pt-batches" : "pt-tag";
+const named = `pt-${here.split("/").at(-1)}`;
+const column = named in PAGES ? named : "pt-tag";
 // Both start now, while Gradio is still being read.
 const page = import(PAGES[column]);
 status().catch(() => {});

@@ -1,0 +1,131 @@
+// Which photos are selected, and the bar at the bottom with what can be done with them.
+
+import { api } from "./api.js";
+import { count, h, plural, say } from "./dom.js";
+import { bodyOf, queryOf } from "./library_address.js";
+
+// What an address and a request may carry; more than that goes by the view.
+const MAX_IDS = 2000;
+
+export class Selection {
+  /** `on`: `photos()` in order, `view()`, `total()`, `painted()`, `deleted()`, `trouble(text)` */
+  constructor(on) {
+    this.on = on;
+    this.ids = new Set();
+    this.wholeView = false;
+    this.anchor = null;
+    this.element = h("div", { class: "pt-selection", role: "region", "aria-label": "Selected photos", hidden: true });
+  }
+
+  has(id) {
+    return this.wholeView || this.ids.has(id);
+  }
+
+  get size() {
+    return this.wholeView ? this.on.total() : this.ids.size;
+  }
+
+  /** A click on a photo's box: Shift selects up to the last one that was clicked. */
+  pick(photo, event) {
+    if (this.wholeView) {
+      this.wholeView = false;
+      this.ids = new Set(this.on.photos().map(({ id }) => id));
+    }
+    const adding = !this.ids.has(photo.id);
+    const photos = this.on.photos();
+    const from = photos.findIndex(({ id }) => id === this.anchor);
+    const to = photos.findIndex(({ id }) => id === photo.id);
+    const range = event.shiftKey && from >= 0 && to >= 0 ? photos.slice(Math.min(from, to), Math.max(from, to) + 1) : [photo];
+    for (const { id } of range) {
+      if (adding) this.ids.add(id); else this.ids.delete(id);
+    }
+    this.anchor = photo.id;
+    this.paint();
+  }
+
+  all() {
+    for (const { id } of this.on.photos()) this.ids.add(id);
+    this.paint();
+  }
+
+  clear() {
+    this.ids.clear();
+    this.wholeView = false;
+    this.anchor = null;
+    this.paint();
+  }
+
+  paint() {
+    const { size } = this;
+    this.element.hidden = size === 0;
+    document.body.classList.toggle("pt-selecting", size > 0);
+    if (size) this.paintBar(size);
+    this.on.painted();
+    if (size) say(`${plural(size, "photo")} selected`);
+  }
+
+  paintBar(size) {
+    const total = this.on.total();
+    const focused = this.element.contains(document.activeElement) ? document.activeElement.textContent : null;
+    const button = (text, act, kind = "") => h("button", { type: "button", class: `pt-button pt-second pt-compact ${kind}`, onclick: act }, text);
+    const link = (text, path) => h("a", { class: "pt-button pt-second pt-compact", href: `${path}?${this.query()}`, download: "" }, text);
+    this.element.replaceChildren(...[
+      h("strong", {}, `${count(size)} selected`),
+      !this.wholeView && total > size && size >= Math.min(this.on.photos().length, total) ? button(`Select all ${count(total)}`, () => { this.wholeView = true; this.paint(); }) : null,
+      h("span", { class: "pt-selection-actions" },
+        link("Download", "/api/library/photos.zip"), link("Export CSV", "/api/library/export.csv"),
+        button("Tag again", () => this.again()), button("Delete…", () => this.remove(), "pt-danger"), button("Clear", () => this.clear())),
+    ].filter(Boolean));
+    if (focused) [...this.element.querySelectorAll("button, a")].find((each) => each.textContent === focused)?.focus();
+  }
+
+  query() {
+    return this.wholeView ? queryOf(this.on.view()) : new URLSearchParams({ ids: [...this.ids].slice(0, MAX_IDS).join() });
+  }
+
+  body(ids) {
+    if (ids) return { ids };
+    return this.wholeView ? { view: bodyOf(this.on.view()) } : { ids: [...this.ids] };
+  }
+
+  async again(ids) {
+    try {
+      const { id } = await api("/api/library/tag", { method: "POST", json: this.body(ids) });
+      window.location.assign(`/app/batches?batch=${id}`);
+    } catch (error) {
+      this.on.trouble(error.message);
+    }
+  }
+
+  /** Asks, then deletes. `ids`: these instead of the selected ones. */
+  remove(ids) {
+    const size = ids?.length ?? this.size;
+    const dialog = h("dialog", { class: "pt-dialog", "aria-labelledby": "pt-delete-title" },
+      h("h2", { id: "pt-delete-title" }, `Delete ${plural(size, "photo")}?`),
+      h("p", {}, "Labels, previews and phototag's own copies go, from every batch of yours. This cannot be undone."),
+      h("p", {}, "Files that phototag reads where they lie are yours: they are never touched."),
+      h("form", { method: "dialog", class: "pt-row" },
+        h("button", { class: "pt-button pt-danger", value: "yes" }, `Delete ${plural(size, "photo")}`), h("button", { class: "pt-button pt-second", value: "no", autofocus: true }, "Keep them")));
+    return new Promise((done) => {
+      dialog.addEventListener("close", async () => {
+        dialog.remove();
+        done(dialog.returnValue === "yes" && await this.removed(ids));
+      });
+      document.body.append(dialog);
+      dialog.showModal();
+    });
+  }
+
+  async removed(ids) {
+    try {
+      const { photos } = await api("/api/library/delete", { method: "POST", json: this.body(ids) });
+      this.clear();
+      say(`${plural(photos, "photo")} deleted`);
+      await this.on.deleted();
+      return true;
+    } catch (error) {
+      this.on.trouble(error.message);
+      return false;
+    }
+  }
+}
