@@ -1,7 +1,8 @@
 """A worker that only claims and finishes, as a program for tests that run or kill several.
 
-`python -m tests.store_worker DATABASE_URL LOG LEASE_S WORK_S`: appends "claim ITEM ATTEMPT" and "finish ITEM ATTEMPT"
-lines to LOG, and ends when no item is open.
+`python -m tests.store_worker DATABASE_URL LOG CHUNK LEASE_S WORK_S`: appends "claim ITEM ATTEMPT" and
+"finish ITEM ATTEMPT" lines to LOG, and ends when no item is open. A full chunk takes WORK_S. An item whose path
+starts with "killer" ends the process, as a photo that crashes the network does.
 """
 
 import os
@@ -15,20 +16,17 @@ from db.model_versions import active_version
 from db.session import Database
 from tests.store import tag_all
 
-CHUNK = 8
 
-
-def main(url: str, log: str, lease_s: float, work_s: float) -> None:
+def main(url: str, log: str, chunk: int, lease_s: float, work_s: float) -> None:
     """Works until nothing is open."""
     database = Database(url)
-    owner = f"{os.getpid()}-{uuid.uuid4().hex}"
+    owner = f"store-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     with database.reading() as session:
         version = active_version(session)
     assert version is not None
-    note(log, ["start"])
     while True:
         with database.transaction() as session:
-            items = claim_items(session, owner, CHUNK, lease_s)
+            items = claim_items(session, owner, chunk, lease_s)
         if not items:
             with database.reading() as session:
                 if open_item_count(session) == 0:
@@ -36,7 +34,9 @@ def main(url: str, log: str, lease_s: float, work_s: float) -> None:
             time.sleep(0.05)
             continue
         note(log, (f"claim {item.item_id} {item.attempt}" for item in items))
-        time.sleep(work_s)
+        time.sleep(work_s * len(items) / chunk)
+        if any(item.path.startswith("killer") for item in items):
+            os._exit(9)
         with database.transaction() as session:
             written = finish_items(session, owner, tag_all(session, items, version.id))
         note(log, (f"finish {item.item_id} {item.attempt}" for item in items if item.item_id in written))
@@ -50,4 +50,4 @@ def note(log: str, lines: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]))

@@ -31,6 +31,12 @@ class Broker:
         self._server = ValkeyServer(port=0, unix_socket_path=self._socket)
         self._server.start()
 
+    def kill(self) -> None:
+        """SIGKILL; what was queued is gone, and so is what workers had taken and not yet noted."""
+        if self._server is not None:
+            self._server.terminate()
+            self._server = None
+
     def stop(self) -> None:
         """Ends it; what was queued is gone."""
         if self._server is not None:
