@@ -104,12 +104,13 @@ class Tagger:
         while time.monotonic() < deadline and not self._stopping():
             if not self._active.follow():
                 return False
+            held_before = bool(self._held)
             claimed = self._claim()
             self._extend_leases()
             if chunk := self._next_chunk():
                 self._tag_chunk(chunk)
             elif not claimed and not self._waiting:
-                if not self._held:
+                if not held_before:  # what was written just now does not count: the claim did not know of it
                     return False
                 self._writer.flush()  # a suspect may be next, and it is handed out only to who holds nothing
         return True
