@@ -13,7 +13,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -226,17 +225,16 @@ class PhotoHash(Base):
     """A photo's perceptual hash, and the group of photos that look alike.
 
     Hashes that are alike have most often one of their four quarters in common, so each quarter is indexed, with the
-    whole hash beside it. Columns of this table instead of four rows elsewhere: a third of the space, and PostgreSQL
+    whole hash behind it: a hash is looked for by its first quarter too. Columns of this table instead of four rows elsewhere: a third of the space, and PostgreSQL
     checks one reference a photo.
     """
 
     __tablename__ = "photo_hashes"
     __table_args__ = (
-        Index("ix_photo_hashes_phash", "phash", "photo_id"),
-        *(Index(f"ix_photo_hashes_quarter_{n}", f"quarter_{n}", "phash") for n in range(4)),
+        *(Index(f"ix_photo_hashes_quarter_{n}", f"quarter_{n}", "phash", "photo_id") for n in range(4)),
         _when("ix_photo_hashes_group", "group_id IS NOT NULL", "group_id", "photo_id"),
-        _when("ix_photo_hashes_shown", "group_id IS NOT NULL AND NOT told_apart", "photo_id", "group_id"),
-        _when("ix_photo_hashes_told_apart", "told_apart", "group_id"),
+        _when("ix_photo_hashes_shown", "group_id IS NOT NULL AND told_apart_at IS NULL", "photo_id", "group_id"),
+        _when("ix_photo_hashes_told_apart", "told_apart_at IS NOT NULL", "group_id"),
     )
 
     photo_id: Mapped[Reference] = mapped_column(
@@ -250,10 +248,8 @@ class PhotoHash(Base):
     group_id: Mapped[Reference | None] = mapped_column(
         comment="photos that look alike share it: the smallest id among them when it was made; null while alone"
     )
-    told_apart: Mapped[bool] = mapped_column(
-        default=False,
-        server_default=false(),
-        comment="a person said that it is no duplicate of its group; forgotten when another photo joins",
+    told_apart_at: Mapped[Instant | None] = mapped_column(
+        comment="when a person said that it is no duplicate of its group; forgotten when another photo joins"
     )
 
 

@@ -161,7 +161,7 @@ def _make_words() -> None:
 
 def _make_hashes() -> None:
     group = "photos that look alike share it: the smallest id among them when it was made; null while alone"
-    apart = "a person said that it is no duplicate of its group; forgotten when another photo joins"
+    apart = "when a person said that it is no duplicate of its group; forgotten when another photo joins"
     op.create_table(
         "photo_hashes",
         sa.Column("photo_id", ID, autoincrement=False, nullable=False),
@@ -171,20 +171,19 @@ def _make_hashes() -> None:
         sa.Column("quarter_2", sa.Integer(), nullable=False),
         sa.Column("quarter_3", sa.Integer(), nullable=False, comment="its highest 16 bits"),
         sa.Column("group_id", ID, nullable=True, comment=group),
-        sa.Column("told_apart", sa.Boolean(), server_default=sa.false(), nullable=False, comment=apart),
+        sa.Column("told_apart_at", TIME, nullable=True, comment=apart),
         sa.ForeignKeyConstraint(
             ["photo_id"], ["photos.id"], name="fk_photo_hashes_photo_id_photos", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("photo_id", name="pk_photo_hashes"),
     )
-    op.create_index("ix_photo_hashes_phash", "photo_hashes", ["phash", "photo_id"])
     for number in range(4):
         quarter = f"quarter_{number}"
-        op.create_index(f"ix_photo_hashes_{quarter}", "photo_hashes", [quarter, "phash"])
+        op.create_index(f"ix_photo_hashes_{quarter}", "photo_hashes", [quarter, "phash", "photo_id"])
     for name, condition, columns in (
         ("ix_photo_hashes_group", "group_id IS NOT NULL", ["group_id", "photo_id"]),
-        ("ix_photo_hashes_shown", "group_id IS NOT NULL AND NOT told_apart", ["photo_id", "group_id"]),
-        ("ix_photo_hashes_told_apart", "told_apart", ["group_id"]),
+        ("ix_photo_hashes_shown", "group_id IS NOT NULL AND told_apart_at IS NULL", ["photo_id", "group_id"]),
+        ("ix_photo_hashes_told_apart", "told_apart_at IS NOT NULL", ["group_id"]),
     ):
         where = sa.text(condition)
         op.create_index(name, "photo_hashes", columns, sqlite_where=where, postgresql_where=where)
