@@ -8,7 +8,7 @@ import hashlib
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -18,6 +18,7 @@ from db.settings import DataSettings
 
 # SQLite cannot write a row once the disk is full, so this much stays free whatever is accepted.
 RESERVED_BYTES = 1 << 30
+PREVIEW_SIZES = (320, 1024)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
@@ -27,7 +28,7 @@ class ObjectStore(Protocol):
     """Where objects lie, by key. Keys are ours: lower-case folders, no dots in front."""
 
     def put_files(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Moves staged files to their keys, durably; one that exists already keeps its bytes."""
+        """Moves staged files to their keys, durably. One that exists already counts as written now."""
         ...
 
     def put(self, key: str, data: bytes, *, durable: bool) -> None:
@@ -48,6 +49,14 @@ class ObjectStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Removes the object, if it is there."""
+        ...
+
+    def delete_older(self, key: str, before: float) -> bool:
+        """Removes the object if it was last written before that time (seconds since 1970); whether it is gone."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys of all objects below a folder, in no order, without holding them in memory."""
         ...
 
 
@@ -123,6 +132,19 @@ class Blobs:
     def delete(self, sha256: str) -> None:
         """Removes the bytes, if they are there."""
         self._store.delete(_blob_key(sha256))
+
+    def delete_photo_older(self, sha256: str, before: float) -> bool:
+        """Removes a photo's or archive's bytes and previews unless some were written since `before`; whether all are gone."""
+        keys = (_blob_key(sha256), *(_preview_key(sha256, size) for size in PREVIEW_SIZES))
+        return all(self._store.delete_older(key, before) for key in keys)
+
+    def delete_older(self, key: str, before: float) -> bool:
+        """Removes what `list_keys` gave if it was last written before that time (seconds since 1970); whether it is gone."""
+        return self._store.delete_older(key, before)
+
+    def list_keys(self, folder: str) -> Iterator[str]:
+        """Keys of all that lies in "blobs", "previews" or "features", in no order, without holding them in memory."""
+        return self._store.list(folder)
 
     def write_object(self, key: str, data: bytes) -> None:
         """Stores what a row will refer to by key, e.g. "features/0f3a.../<uuid>.safetensors"."""

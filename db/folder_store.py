@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,9 +14,10 @@ class FolderStore:
         self._folder = folder
 
     def put_files(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Moves staged files to their keys, durably; one that exists already keeps its bytes."""
+        """Moves staged files to their keys, durably. They count as written now, however long they took to arrive."""
         targets = [(staged, self._folder / key) for staged, key in files]
         for staged, _ in targets:
+            os.utime(staged)
             _sync(staged)
         folders = {target.parent for _, target in targets}
         made = [_make_folder(folder) for folder in sorted(folders)]
@@ -29,7 +30,7 @@ class FolderStore:
         """Writes an object, all or nothing."""
         target = self._folder / key
         made = _make_folder(target.parent)
-        staged = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+        staged = _beside(target)
         staged.write_bytes(data)
         if durable:
             _sync(staged)
@@ -66,6 +67,35 @@ class FolderStore:
     def delete(self, key: str) -> None:
         """Removes the object, if it is there."""
         (self._folder / key).unlink(missing_ok=True)
+
+    def delete_older(self, key: str, before: float) -> bool:
+        """Removes the object if it was last written before that time; whether it is gone.
+
+        It is moved aside before its age is looked at for good: what is put at this very moment is put back.
+        """
+        target = self._folder / key
+        aside = _beside(target)
+        try:
+            if target.stat().st_mtime >= before:
+                return False
+            target.rename(aside)
+        except FileNotFoundError:
+            return True
+        if aside.stat().st_mtime >= before:
+            aside.replace(target)
+            return False
+        aside.unlink()
+        return True
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys of the objects below a folder, and what a killed process left of some; one folder in memory at a time."""
+        for folder, _, names in os.walk(self._folder / prefix):
+            below = Path(folder).relative_to(self._folder).as_posix()
+            yield from (f"{below}/{name}" for name in names)
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}")
 
 
 def _make_folder(folder: Path) -> set[Path]:

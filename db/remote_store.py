@@ -1,7 +1,7 @@
 """Objects in S3, Google Cloud Storage or Azure, through obstore. Credentials come from the usual environment."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -15,10 +15,12 @@ class RemoteStore:
         self._store = from_url(url)
 
     def put_files(self, files: Sequence[tuple[Path, str]]) -> None:
-        """Uploads staged files and removes them; large ones in parts."""
+        """Uploads staged files and removes them; large ones in parts.
+
+        Also one that is there already: it may be about to be deleted, and counts as written now.
+        """
         for staged, key in files:
-            if self.size(key) is None:
-                self._store.put(key, staged)
+            self._store.put(key, staged)
             staged.unlink()
 
     def put(self, key: str, data: bytes, *, durable: bool) -> None:
@@ -57,3 +59,19 @@ class RemoteStore:
             self._store.delete(key)
         except FileNotFoundError:
             return
+
+    def delete_older(self, key: str, before: float) -> bool:
+        """Removes the object if it was last written before that time; whether it is gone."""
+        try:
+            written = self._store.head(key)["last_modified"].timestamp()
+        except FileNotFoundError:
+            return True
+        if written >= before:
+            return False
+        self.delete(key)
+        return True
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys of the objects below a prefix, a page of the store's answers at a time."""
+        for page in self._store.list(prefix):
+            yield from (found["path"] for found in page)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,56 @@ def test_deleting_twice_is_deleting_once(blobs: Blobs) -> None:
         blobs.delete_object("features/a/b.safetensors")
 
     assert not blobs.has(sha256)
+
+
+def test_only_what_is_old_is_deleted_and_a_repeat_makes_it_new(blobs: Blobs, tmp_path: Path) -> None:
+    """Blob and previews go together; a file that took long to arrive counts from when it came to its place."""
+    sha256 = blobs.add_bytes(b"x")
+    blobs.write_preview(sha256, 320, b"webp")
+    time.sleep(0.05)
+    between = time.time()
+    staged = tmp_path / "staged"
+    staged.write_bytes(b"x")
+    os.utime(staged, (1_000_000_000, 1_000_000_000))
+    blobs.add_file(staged, sha256)
+
+    assert not blobs.delete_photo_older(sha256, between)
+    assert blobs.has(sha256)
+    assert blobs.delete_photo_older(sha256, time.time() + 1)
+    assert not blobs.has(sha256)
+    assert list(blobs.list_keys("previews")) == []
+    assert blobs.delete_photo_older(sha256, 0), "what is not there is gone"
+
+
+def test_what_is_put_while_it_is_deleted_stays(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at its age and its removal somebody sends the same photo: it is put back."""
+    blobs = open_blobs(DataSettings(data_dir=data_dir))
+    path = blobs.local_path(blobs.add_bytes(b"x"))
+    assert path is not None
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    rename = Path.rename
+
+    def put_first(source: Path, target: Path) -> Path:
+        os.utime(source)
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", put_first)
+
+    assert not blobs.delete_photo_older(path.name, time.time() - 60)
+    assert path.read_bytes() == b"x"
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_all_keys_are_listed(blobs: Blobs) -> None:
+    """Of one folder; a folder that is not there holds none."""
+    sha256 = blobs.add_bytes(b"x")
+    blobs.write_preview(sha256, 320, b"webp")
+    blobs.write_object("features/a/b.safetensors", b"y")
+
+    assert list(blobs.list_keys("blobs")) == [f"blobs/{sha256[:2]}/{sha256}"]
+    assert list(blobs.list_keys("previews")) == [f"previews/320/{sha256[:2]}/{sha256}.webp"]
+    assert list(blobs.list_keys("features")) == ["features/a/b.safetensors"]
+    assert list(blobs.list_keys("none")) == []
 
 
 def test_previews_and_objects_are_replaced_whole(blobs: Blobs) -> None:
