@@ -21,7 +21,7 @@ class ClaimedArchive:
 
     Attributes:
         attempt: fences late writers; pass it back.
-        skip_positions: how many items it has from an earlier attempt.
+        skip_positions: entries before this one are items from an earlier attempt.
     """
 
     id: int
@@ -55,6 +55,8 @@ def claim_archive(session: Session, owner: str, lease_s: float) -> ClaimedArchiv
     if claimed is None:
         return None
     mine = Item.batch_id == claimed.batch_id, Item.archive_number == claimed.number
+    # not their number: photos may be deleted while their archive is unpacked, and must not come again
+    skip = select(func.coalesce(func.max(Item.position) + 1, 0)).where(*mine)
     return ClaimedArchive(
         id=claimed.id,
         batch_id=claimed.batch_id,
@@ -63,7 +65,7 @@ def claim_archive(session: Session, owner: str, lease_s: float) -> ClaimedArchiv
         source_path=claimed.source_path,
         sha256=claimed.sha256,
         attempt=claimed.attempt,
-        skip_positions=session.scalars(select(func.count()).select_from(Item).where(*mine)).one(),
+        skip_positions=session.scalars(skip).one(),
     )
 
 
@@ -80,21 +82,21 @@ def release_archive(session: Session, archive_id: int, attempt: int, owner: str)
 
 def finish_archive(session: Session, archive_id: int, attempt: int, owner: str) -> bool:
     """Says that all entries are items. False when the lease was lost."""
-    batch_id = _lock_batch(session, archive_id)
+    batch_ids = _lock_batch(session, archive_id)
     ended = _end(session, _fence(archive_id, attempt, owner), state="unpacked")
-    close_finished_batches(session, [batch_id])
+    close_finished_batches(session, batch_ids)
     return ended
 
 
 def refuse_archive(session: Session, archive_id: int, attempt: int, owner: str, code: str, detail: str = "") -> bool:
     """Refuses an archive as a whole, and takes back its items that are still open. False when the lease was lost."""
-    batch_id = _lock_batch(session, archive_id)
+    batch_ids = _lock_batch(session, archive_id)
     ended = _end(
         session, _fence(archive_id, attempt, owner), state="refused", code=code, detail=fit_text(detail, MAX_DETAIL)
     )
     if ended:
         _delete_open_items(session, archive_id)
-    close_finished_batches(session, [batch_id])
+    close_finished_batches(session, batch_ids)
     return ended
 
 
@@ -146,15 +148,15 @@ def _end(session: Session, fence: tuple[ColumnElement[bool], ...], **values: str
     return count_changed(session, ended) == 1
 
 
-def _lock_batch(session: Session, archive_id: int) -> str:
-    """Locks the batch, so that of two archives which end at the same time the second sees the first."""
+def _lock_batch(session: Session, archive_id: int) -> list[str]:
+    """Locks the batch, so that of two archives which end at the same time the second sees the first. None if deleted."""
     query = (
         select(Batch.id)
         .join(Archive, Archive.batch_id == Batch.id)
         .where(Archive.id == archive_id)
         .with_for_update(key_share=True, of=Batch)
     )
-    return session.scalars(query).one()
+    return list(session.scalars(query))
 
 
 def _delete_open_items(session: Session, archive_id: int) -> None:

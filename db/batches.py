@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from db.closing import close_finished_batches
 from db.codes import FAILED
 from db.errors import ConflictError, NotFoundError
+from db.garbage import is_going
 from db.photos import NewPhoto, ensure_photos
 from db.schema import OPEN_BATCH_STATES, OPEN_ITEM_STATES, Archive, Batch, Item, User
 from db.session import is_sqlite, utc_now
@@ -211,7 +212,7 @@ def get_batch(session: Session, batch_id: str, user: User) -> Batch:
 
 def list_batches(session: Session, user: User, limit: int, before: str | None = None) -> list[Batch]:
     """The batches this person may see, newest first; `before`: those that follow this id in the list."""
-    query = select(Batch).order_by(Batch.created_at.desc(), Batch.id.desc()).limit(limit)
+    query = select(Batch).where(~is_going()).order_by(Batch.created_at.desc(), Batch.id.desc()).limit(limit)
     if user.role != "admin":
         query = query.where(Batch.owner_id == user.id)
     if before is not None:
@@ -264,16 +265,17 @@ def _item_row(batch: Batch, item: NewItem, photo_ids: dict[str, int]) -> dict[st
 
 def _copy_failed_items(session: Session, batch_id: str, new: Batch) -> int:
     kept = Item.archive_number, Item.position, Item.path, Item.source_path, Item.photo_id, Item.priority
-    failed = select(literal(new.id), literal("ready"), *kept).where(
-        Item.batch_id == batch_id, Item.state == "failed", Item.photo_id.is_not(None)
-    )
+    with_photo = Item.batch_id == batch_id, Item.state == "failed", Item.photo_id.is_not(None)
+    lock_items(session, *with_photo)  # so that their photos are not deleted meanwhile
+    failed = select(literal(new.id), literal("ready"), *kept).where(*with_photo)
     columns = ["batch_id", "state", *(column.key for column in kept)]
     copied = insert(table_of(Item)).from_select(columns, failed).returning(table_of(Item).c.id)
     return len(session.execute(copied).all())
 
 
 def _require_batch(session: Session, batch_id: str, *, lock: bool = False) -> Batch:
-    query = select(Batch).where(Batch.id == batch_id).execution_options(populate_existing=True)
+    present = Batch.id == batch_id, ~is_going()
+    query = select(Batch).where(*present).execution_options(populate_existing=True)
     if lock:
         query = query.with_for_update(key_share=True)
     batch = session.scalars(query).one_or_none()

@@ -35,6 +35,20 @@ def close_emptied_batches(session: Session, batch_ids: Collection[str]) -> None:
         close_finished_batches(session, done)
 
 
+def end_bereft_batches(session: Session, batch_ids: Collection[str]) -> None:
+    """After photos were deleted: a running batch that has lost its last item is cancelled, others as they stand."""
+    has_items = exists().where(ITEM.batch_id == BATCH.id)
+    bereft = _change(
+        BATCH.state == "running",
+        ~has_items,
+        sqlite=is_sqlite(session),
+        state="cancelled",
+        finished_at=bindparam("now"),
+    )
+    session.execute(bereft, {"now": utc_now(), "every": False, **as_json([batch_id] for batch_id in batch_ids)})
+    close_finished_batches(session, batch_ids)
+
+
 @cache
 def _without_open_items(*, sqlite: bool) -> Executable:
     new = json_rows(sqlite=sqlite, id=BATCH.id.type)

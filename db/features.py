@@ -1,4 +1,7 @@
-"""Features, kept as immutable shards: one safetensors file per finished chunk, and where each photo's row lies."""
+"""Features, kept as shards: one safetensors file per finished chunk, and where each photo's row lies.
+
+A shard never changes, but for rows of deleted photos: they are overwritten with NaN, which no network writes.
+"""
 
 import logging
 import uuid
@@ -10,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
-from sqlalchemy import insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.blobs import Blobs
 from db.errors import BlobMissingError, FeaturesMissingError
-from db.schema import FeatureShard, PhotoFeatures
+from db.garbage import SHARD, queue_garbage
+from db.schema import FeatureShard, Photo, PhotoFeatures
 from db.session import utc_now
 from db.statements import insert_missing, table_of
 
@@ -45,24 +49,37 @@ def store_shard(blobs: Blobs, space: str, array: Features) -> ShardFile:
 
 
 def record_shard(session: Session, space: str, shard: ShardFile, photo_ids: Sequence[int]) -> None:
-    """Says which photo each row of the shard belongs to. A photo that has features of this space keeps them."""
+    """Says which photo each row of the shard belongs to. A photo that has features of this space keeps them.
+
+    Rows of photos that were deleted meanwhile are erased later, as are those that nobody needs.
+    """
     if len(photo_ids) != shard.rows:
         msg = f"A shard of {shard.rows} rows belongs to as many photos. Received: {len(photo_ids)}"
         raise ValueError(msg)
     shards = table_of(FeatureShard)
     new = {"space": space, "key": shard.key, "rows": shard.rows, "created_at": utc_now()}
     shard_id = session.scalars(insert(shards).values(new).returning(shards.c.id)).one()
+    # one that another transaction is deleting counts as deleted
+    present = (
+        select(Photo.id).where(Photo.id.in_(photo_ids)).with_for_update(read=True, key_share=True, skip_locked=True)
+    )
+    known = set(session.scalars(present))
     addresses = [
         {"photo_id": photo_id, "space": space, "shard_id": shard_id, "row": row}
         for row, photo_id in enumerate(photo_ids)
+        if photo_id in known
     ]
     insert_missing(session, PhotoFeatures, sorted(addresses, key=lambda address: address["photo_id"]))
+    recorded = select(func.count()).select_from(PhotoFeatures).where(PhotoFeatures.shard_id == shard_id)
+    if session.scalars(recorded).one() < shard.rows:
+        queue_garbage(session, SHARD, [shard.key])
 
 
 def read_features(session: Session, blobs: Blobs, space: str, photo_ids: Collection[int]) -> dict[int, Features]:
     """Features (h, w, c) of those photos that have some.
 
-    A file that is gone or damaged counts as none, with a warning: its photos can be computed again.
+    A file that is gone or damaged counts as none, with a warning: its photos can be computed again. A row that was
+    erased since the query belongs to a photo that is gone.
     """
     query = (
         select(PhotoFeatures.photo_id, PhotoFeatures.row, FeatureShard.key, FeatureShard.rows)
@@ -78,7 +95,7 @@ def read_features(session: Session, blobs: Blobs, space: str, photo_ids: Collect
             log.warning("%s", error)
             continue
         # a view would keep the whole shard in memory
-        found.update({row.photo_id: array[row.row].copy() for row in group})
+        found.update({row.photo_id: array[row.row].copy() for row in group if not _is_erased(array[row.row])})
     return found
 
 
@@ -95,6 +112,34 @@ def read_shard(blobs: Blobs, shard: ShardFile) -> Features:
     if array is None or array.dtype != np.float16 or len(array) != shard.rows:
         raise _missing(shard, "another content" if array is None else f"{array.dtype}, {array.shape}")
     return array
+
+
+def erase_unreferenced_rows(session: Session, blobs: Blobs, key: str) -> None:
+    """Overwrites the rows of a shard that no photo refers to; deletes the shard with its last one.
+
+    The file goes before the row: whoever is killed in between finds both again.
+    """
+    one = select(FeatureShard.id, FeatureShard.rows).where(FeatureShard.key == key)
+    shard = session.execute(one.with_for_update()).one_or_none()
+    rows = select(PhotoFeatures.row).join(FeatureShard, FeatureShard.id == PhotoFeatures.shard_id)
+    kept = set(session.scalars(rows.where(FeatureShard.key == key)))
+    if shard is None or not kept:
+        blobs.delete_object(key)
+        session.execute(delete(table_of(FeatureShard)).where(FeatureShard.key == key))
+        return
+    try:
+        array = read_shard(blobs, ShardFile(key, shard.rows)).copy()
+    except FeaturesMissingError as error:
+        log.warning("%s", error)
+        return
+    gone = [row for row in range(shard.rows) if row not in kept and not _is_erased(array[row])]
+    if gone:
+        array[gone] = np.nan
+        blobs.write_object(key, save({TENSOR: array}))
+
+
+def _is_erased(row: Features) -> bool:
+    return bool(np.isnan(row.flat[0]))
 
 
 def _missing(shard: ShardFile, received: str) -> FeaturesMissingError:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from db.batches import create_batch, seal_batch
 from db.errors import LimitExceededError, NotFoundError
 from db.known import finish_known_items
+from db.photos import hold_photos
 from db.schema import Batch, Item, Photo, User
 from db.statements import table_of
 
@@ -74,7 +75,8 @@ def tag_again(session: Session, user: User, photo_ids: Sequence[int]) -> Batch:
     if len(photo_ids) > MAX_TAGGED_AGAIN:
         msg = f"At most {MAX_TAGGED_AGAIN:,} photos can be tagged again at once; choose fewer. Received: {len(photo_ids):,}"
         raise LimitExceededError(msg)
-    places = list(best_places(session, photo_ids, None if user.role == "admin" else user.id))
+    present = hold_photos(session, photo_ids)
+    places = list(best_places(session, present, None if user.role == "admin" else user.id))
     if not places:
         msg = "None of these photos can be read again; choose others. They may have been deleted."
         raise NotFoundError(msg)

@@ -9,6 +9,8 @@ from starlette.concurrency import run_in_threadpool
 
 from db.batches import get_batch
 from db.blobs import Blobs
+from db.errors import ConflictError, NotFoundError
+from db.garbage import queue_bytes_without_photo
 from db.names import archive_kind
 from db.received import ReceivedFile, record_received
 from db.schema import User
@@ -88,11 +90,16 @@ class Acceptor:
         by_batch: dict[str, list[ReceivedFile]] = defaultdict(list)
         for file, one in zip(files, received, strict=True):
             by_batch[file.batch_id].append(one)
-        with self._database.transaction() as session:
-            for batch_id, user in sorted({(file.batch_id, file.user) for file in files}, key=lambda pair: pair[0]):
-                get_batch(session, batch_id, user)
-            for batch_id in sorted(by_batch):
-                record_received(session, batch_id, by_batch[batch_id])
+        try:
+            with self._database.transaction() as session:
+                for batch_id, user in sorted({(file.batch_id, file.user) for file in files}, key=lambda pair: pair[0]):
+                    get_batch(session, batch_id, user)
+                for batch_id in sorted(by_batch):
+                    record_received(session, batch_id, by_batch[batch_id])
+        except (ConflictError, NotFoundError):  # cancelled, or deleted meanwhile
+            with self._database.transaction() as session:
+                queue_bytes_without_photo(session, [sha256 for _, sha256 in staged])
+            raise
         return received
 
     def _judged(self, file: CompleteFile) -> ReceivedFile:

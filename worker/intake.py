@@ -30,6 +30,7 @@ from db.archives import (
 from db.batches import NewItem, add_items
 from db.blobs import Blobs, require_space
 from db.errors import BlobMissingError, ConflictError, NotFoundError, Refusal, StorageFullError
+from db.garbage import queue_bytes_without_photo
 from db.schema import Archive, Photo, Upload
 from db.session import Database
 from db.settings import DataSettings
@@ -230,7 +231,9 @@ class _Unpacking:
             with self._database.transaction() as session:
                 self._extend(session)
                 add_items(session, self._claimed.batch_id, self._items)
-        except (ConflictError, NotFoundError) as error:  # cancelled, or deleted meanwhile
+        except (ConflictError, NotFoundError, _StopUnpacking) as error:  # cancelled, or deleted meanwhile
+            with self._database.transaction() as session:
+                queue_bytes_without_photo(session, [sha256 for _, sha256 in self._staged])
             raise _StopUnpacking(release=False) from error
         except StorageFullError as error:
             log.warning("An archive was left for later. %s", error)

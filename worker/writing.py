@@ -12,6 +12,7 @@ from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_a
 from db.blobs import Blobs
 from db.errors import DatabaseUnavailableError
 from db.features import record_shard, store_shard
+from db.garbage import queue_bytes_without_photo
 from db.items import Finished, finish_items
 from db.session import Database
 
@@ -93,7 +94,9 @@ class ChunkWriter:
             shard = store_shard(self._blobs, chunk.space, chunk.features)
         for attempt in self._retrying():
             with attempt, self._database.transaction() as session:
-                finish_items(session, self._owner, chunk.results)
+                written = finish_items(session, self._owner, chunk.results)
+                if len(written) < len(chunk.results):  # their photos may have been deleted meanwhile
+                    queue_bytes_without_photo(session, chunk.previews)
                 if shard is not None:
                     record_shard(session, chunk.space, shard, chunk.photo_ids)
 
