@@ -1,0 +1,71 @@
+"""The janitor: goes on with deletions that were begun, deletes bytes that are due, and looks for what was left behind.
+
+The pages and every worker have one; what costs more than a glance they do in turn, by an entry in the database.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from db.blobs import Blobs
+from db.collecting import collect_garbage
+from db.deleting import delete_some
+from db.garbage import batches_going, take_turn
+from db.orphans import delete_orphan_bytes, delete_orphan_photos, remove_stale_staging
+from db.session import Database
+
+log = logging.getLogger(__name__)
+
+# How often to call a janitor.
+JANITOR_S = 20.0
+COLLECT_EVERY_S = 60.0
+ORPHANS_EVERY_S = 3600.0
+# Whoever deletes a batch says so with every group of items; silent for so long, it was killed.
+ABANDONED_S = 30.0
+
+
+class Janitor:
+    """One round a call. It ends soon when `stopping` says so; the next one goes on."""
+
+    def __init__(self, database: Database, blobs: Blobs, staging_dir: Path, stopping: Callable[[], bool]) -> None:
+        self._database = database
+        self._blobs = blobs
+        self._staging_dir = staging_dir
+        self._stopping = stopping
+        self._staging_due_at = 0.0
+
+    def __call__(self) -> None:
+        """Does what is due."""
+        self._go_on_deleting()
+        if self._is_turn("collect", COLLECT_EVERY_S):
+            collect_garbage(self._database, self._blobs, stopping=self._stopping)
+        if self._is_turn("orphans", ORPHANS_EVERY_S):
+            self._delete_orphans()
+        if time.monotonic() >= self._staging_due_at:  # each machine has its own
+            remove_stale_staging(self._staging_dir)
+            self._staging_due_at = time.monotonic() + ORPHANS_EVERY_S
+
+    def _go_on_deleting(self) -> None:
+        with self._database.reading() as session:
+            batch_ids = batches_going(session, ABANDONED_S)
+        for batch_id in batch_ids:
+            log.info("Batch %s was being deleted by a process that has ended; its deletion goes on.", batch_id)
+            while not self._stopping():
+                began = time.monotonic()
+                with self._database.transaction() as session:
+                    if delete_some(session, batch_id) is None:
+                        break
+                time.sleep(time.monotonic() - began)
+
+    def _is_turn(self, what: str, every_s: float) -> bool:
+        if self._stopping():
+            return False
+        with self._database.transaction() as session:
+            return take_turn(session, what, every_s)
+
+    def _delete_orphans(self) -> None:
+        photos = delete_orphan_photos(self._database, stopping=self._stopping)
+        objects = delete_orphan_bytes(self._database, self._blobs, stopping=self._stopping)
+        if photos or objects:
+            log.info("%d photos that no batch has and %d files that nothing refers to were deleted.", photos, objects)
