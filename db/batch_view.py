@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.codes import JUNK
 from db.errors import NotFoundError
-from db.schema import Archive, Batch, Item, Label, ModelVersion, Photo, Prediction, User
+from db.schema import Archive, Batch, Camera, Item, Label, ModelVersion, Photo, Prediction, User
 from db.session import utc_now
 
 NOT_SURE = "not sure"
@@ -78,6 +78,9 @@ class ItemView:
     width: int | None
     height: int | None
     taken_at: dt.datetime | None
+    camera: str | None
+    latitude: float | None
+    longitude: float | None
     has_previews: bool
     model_version: str | None
     shown: str | None
@@ -195,6 +198,12 @@ def photo_items(session: Session, user: User, photo_ids: Sequence[int]) -> list[
     return [found[photo_id] for photo_id in photo_ids if photo_id in found]
 
 
+def iter_photo_items(session: Session, user: User, photo_ids: Sequence[int]) -> Iterator[ItemView]:
+    """As `photo_items`, for any number of photos, a page in memory at a time."""
+    for start in range(0, len(photo_ids), PAGE):
+        yield from photo_items(session, user, photo_ids[start : start + PAGE])
+
+
 def _items_of(batch_id: str) -> Select[*tuple[Any, ...]]:
     return _items().where(Item.batch_id == batch_id)
 
@@ -214,6 +223,9 @@ def _items() -> Select[*tuple[Any, ...]]:
             Photo.width,
             Photo.height,
             Photo.taken_at,
+            Camera.name.label("camera"),
+            Photo.latitude,
+            Photo.longitude,
             Photo.has_previews,
             ModelVersion.name.label("model_version"),
             Label.name.label("label"),
@@ -223,6 +235,7 @@ def _items() -> Select[*tuple[Any, ...]]:
             Item.model_version_id,
         )
         .outerjoin(Photo, Photo.id == Item.photo_id)
+        .outerjoin(Camera, Camera.id == Photo.camera_id)
         .outerjoin(ModelVersion, ModelVersion.id == Item.model_version_id)
         .outerjoin(Label, Label.id == Photo.shown_label_id)
     )
@@ -249,6 +262,9 @@ def _view(row: Row[*tuple[Any, ...]], labels: list[tuple[str, float]]) -> ItemVi
         width=row.width,
         height=row.height,
         taken_at=row.taken_at,
+        camera=row.camera,
+        latitude=row.latitude,
+        longitude=row.longitude,
         has_previews=bool(row.has_previews),
         model_version=row.model_version,
         shown=NOT_SURE if unsure else row.label,

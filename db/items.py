@@ -17,6 +17,7 @@ from db.batches import MAX_DETAIL, fit_text, lock_items
 from db.closing import close_emptied_batches, close_finished_batches
 from db.codes import FAILED
 from db.item_statements import LEASED, READY
+from db.near_duplicates import record_hashes
 from db.photos import mark_not_tagged
 from db.predictions import Tagged, first_labels, show_known, write_predictions
 from db.schema import Item
@@ -100,6 +101,9 @@ def finish_items(session: Session, owner: str, results: Sequence[Finished]) -> s
         write_predictions(session, tagged)
     _mark_not_tagged(session, [result for result in results if isinstance(result, Refused)], written)
     close_emptied_batches(session, set(written.values()))
+    record_hashes(
+        session, {one.photo_id: one.facts.phash for one in tagged if one.facts and one.facts.phash is not None}
+    )
     return set(written)
 
 

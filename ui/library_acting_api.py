@@ -1,7 +1,6 @@
 """Routes that do something with photos of the library: download, export, tag again, delete."""
 
 import tempfile
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -9,7 +8,7 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from db.batch_view import ItemView, photo_items
+from db.batch_view import iter_photo_items
 from db.blobs import Blobs
 from db.errors import LimitExceededError, NotFoundError
 from db.library import get_selection, iter_library
@@ -31,7 +30,6 @@ Owner = Annotated[User, Depends(Needs("owner"))]
 MAX_DOWNLOADED = 10_000
 IDS = r"^\d{1,18}(,\d{1,18})*$"
 MAX_IDS_CHARS = 40_000
-ROW_GROUP = 500
 
 
 class ChosenQuery(View):
@@ -69,7 +67,7 @@ def library_acting_routes(database: Database, blobs: Blobs, data: DataSettings, 
         data.staging_dir.mkdir(parents=True, exist_ok=True)
         stream = tempfile.TemporaryFile(dir=data.staging_dir)  # noqa: SIM115 - closed when it is sent
         with database.reading() as session:
-            items = photo_rows(session, user, _chosen_ids(session, user, query))
+            items = iter_photo_items(session, user, _chosen_ids(session, user, query))
             write_lines(stream, csv_lines(items) if form == "csv" else jsonl_lines(items))
         media_type = "text/csv; charset=utf-8" if form == "csv" else "application/jsonl; charset=utf-8"
         return StreamingResponse(parts(stream), media_type=media_type, headers=attachment(f"library.{form}"))
@@ -99,12 +97,6 @@ def selected_ids(session: Session, user: User, selection: Selection) -> list[int
         msg = "None of these photos is there any more. Reload the page."
         raise NotFoundError(msg)
     return ids
-
-
-def photo_rows(session: Session, user: User, ids: list[int]) -> Iterator[ItemView]:
-    """The newest place of each photo that the person may see, in the order of `ids`, a group in memory at a time."""
-    for start in range(0, len(ids), ROW_GROUP):
-        yield from photo_items(session, user, ids[start : start + ROW_GROUP])
 
 
 def _chosen_ids(session: Session, user: User, query: ChosenQuery) -> list[int]:

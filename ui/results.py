@@ -19,6 +19,9 @@ COLUMNS = (
     "width",
     "height",
     "taken_at",
+    "camera",
+    "latitude",
+    "longitude",
     "model_version",
     *(f"{part}_{rank}" for rank in range(1, LABELS_PER_PHOTO + 1) for part in ("label", "score")),
     "shown",
@@ -27,8 +30,8 @@ COLUMNS = (
 )
 # Spreadsheets run a cell that starts so as a formula (OWASP, CSV injection).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-# What people typed. The other columns are ours; a score never starts so.
-FROM_PEOPLE = frozenset({"path", "shown", *(f"label_{rank}" for rank in range(1, LABELS_PER_PHOTO + 1))})
+# What people and cameras wrote. The other columns are ours; a number is one, whatever it starts with.
+FROM_PEOPLE = frozenset({"path", "camera", "shown", *(f"label_{rank}" for rank in range(1, LABELS_PER_PHOTO + 1))})
 
 Format = Literal["csv", "jsonl"]
 Value = str | int | float | None
@@ -43,6 +46,9 @@ def row_of(item: ItemView) -> dict[str, Value]:
         "width": item.width,
         "height": item.height,
         "taken_at": item.taken_at.isoformat(sep=" ") if item.taken_at is not None else None,
+        "camera": item.camera,
+        "latitude": item.latitude,
+        "longitude": item.longitude,
         "model_version": item.model_version,
         "shown": item.shown,
         "state": item.state,

@@ -56,7 +56,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Takes all of it back."""
-    for table in ("garbage", "watched_files", "watched_folders", "phash_bands", "photo_hashes", "photo_words"):
+    for table in ("garbage", "watched_files", "watched_folders", "photo_hashes", "photo_words"):
         op.drop_table(table)
     op.drop_index("ix_items_photo_id", "items")
     op.create_index("ix_items_photo_id", "items", ["photo_id"])
@@ -161,35 +161,32 @@ def _make_words() -> None:
 
 def _make_hashes() -> None:
     group = "photos that look alike share it: the smallest id among them when it was made; null while alone"
+    apart = "when a person said that it is no duplicate of its group; forgotten when another photo joins"
     op.create_table(
         "photo_hashes",
         sa.Column("photo_id", ID, autoincrement=False, nullable=False),
         sa.Column("phash", sa.BigInteger(), nullable=False, comment="imagehash.phash, 64 bits read as a signed number"),
+        sa.Column("quarter_0", sa.Integer(), nullable=False, comment="its lowest 16 bits, 0 to 65535"),
+        sa.Column("quarter_1", sa.Integer(), nullable=False),
+        sa.Column("quarter_2", sa.Integer(), nullable=False),
+        sa.Column("quarter_3", sa.Integer(), nullable=False, comment="its highest 16 bits"),
         sa.Column("group_id", ID, nullable=True, comment=group),
+        sa.Column("told_apart_at", TIME, nullable=True, comment=apart),
         sa.ForeignKeyConstraint(
             ["photo_id"], ["photos.id"], name="fk_photo_hashes_photo_id_photos", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("photo_id", name="pk_photo_hashes"),
     )
-    op.create_index("ix_photo_hashes_phash", "photo_hashes", ["phash"])
-    grouped = sa.text("group_id IS NOT NULL")
-    op.create_index(
-        "ix_photo_hashes_group",
-        "photo_hashes",
-        ["group_id", "photo_id"],
-        sqlite_where=grouped,
-        postgresql_where=grouped,
-    )
-    op.create_table(
-        "phash_bands",
-        sa.Column("band", sa.Integer(), autoincrement=False, nullable=False, comment="0 to 3, lowest bits first"),
-        sa.Column("bits", sa.Integer(), autoincrement=False, nullable=False, comment="0 to 65535"),
-        sa.Column("photo_id", ID, nullable=False),
-        sa.ForeignKeyConstraint(["photo_id"], ["photos.id"], name="fk_phash_bands_photo_id_photos", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("band", "bits", "photo_id", name="pk_phash_bands"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("ix_phash_bands_photo_id", "phash_bands", ["photo_id"])
+    for number in range(4):
+        quarter = f"quarter_{number}"
+        op.create_index(f"ix_photo_hashes_{quarter}", "photo_hashes", [quarter, "phash", "photo_id"])
+    for name, condition, columns in (
+        ("ix_photo_hashes_group", "group_id IS NOT NULL", ["group_id", "photo_id"]),
+        ("ix_photo_hashes_shown", "group_id IS NOT NULL AND told_apart_at IS NULL", ["photo_id", "group_id"]),
+        ("ix_photo_hashes_told_apart", "told_apart_at IS NOT NULL", ["group_id"]),
+    ):
+        where = sa.text(condition)
+        op.create_index(name, "photo_hashes", columns, sqlite_where=where, postgresql_where=where)
 
 
 def _make_watched() -> None:

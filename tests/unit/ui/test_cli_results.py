@@ -15,7 +15,7 @@ from ui.results import COLUMNS, jsonl_lines, write_csv, write_jsonl, write_resul
 
 LABELS = [("dog", 0.91234567), ("cat", 0.05), ("bird", 0.02), ("fish", 0.01), ("horse", 0.0076)]
 HEADER = (
-    "path,sha256,width,height,taken_at,model_version,label_1,score_1,label_2,score_2,label_3,score_3,"
+    "path,sha256,width,height,taken_at,camera,latitude,longitude,model_version,label_1,score_1,label_2,score_2,label_3,score_3,"
     "label_4,score_4,label_5,score_5,shown,state,reason"
 )
 
@@ -25,7 +25,8 @@ def item(**changes: Any) -> ItemView:
     values: dict[str, Any] = {
         "item_id": 1, "archive_number": 0, "position": 0, "path": "2019/a b.jpg", "state": "tagged", "code": None,
         "detail": None, "photo_id": 1, "sha256": "ab" * 32, "width": 640, "height": 480,
-        "taken_at": dt.datetime(2019, 5, 1, 12, 30, 5), "has_previews": True, "model_version": "starter",
+        "taken_at": dt.datetime(2019, 5, 1, 12, 30, 5), "camera": "Canon EOS 40D", "latitude": 64.15, "longitude": -21.9,
+        "has_previews": True, "model_version": "starter",
         "shown": "dog", "not_sure": False, "labels": LABELS, "finished_at": None,
     }  # fmt: skip
     return ItemView(**{**values, **changes})
@@ -33,7 +34,7 @@ def item(**changes: Any) -> ItemView:
 
 REFUSED = item(
     path="x.txt", state="refused", code="UNSUPPORTED", detail="RAW", sha256=None, width=None, height=None,
-    taken_at=None, model_version=None, shown=None, labels=[],
+    taken_at=None, camera=None, latitude=None, longitude=None, model_version=None, shown=None, labels=[],
 )  # fmt: skip
 
 
@@ -46,12 +47,12 @@ def as_csv(*items: ItemView) -> str:
 
 def test_a_csv_file_is_exactly_this() -> None:
     """People build on it: a change of columns or formats is a change of the interface."""
-    known = f"2019/a b.jpg,{'ab' * 32},640,480,2019-05-01 12:30:05,starter,dog,0.912346,cat,0.050000"
+    known = f"2019/a b.jpg,{'ab' * 32},640,480,2019-05-01 12:30:05,Canon EOS 40D,64.150000,-21.900000,starter,dog,0.912346,cat,0.050000"
 
     assert as_csv(item(), REFUSED, item(labels=LABELS[:2], shown="not sure")).splitlines() == [
         HEADER,
         known + ",bird,0.020000,fish,0.010000,horse,0.007600,dog,tagged,",
-        "x.txt,,,,,,,,,,,,,,,,,refused,this kind of file is not supported (see the list of formats) (RAW)",
+        "x.txt,,,,,,,,,,,,,,,,,,,,refused,this kind of file is not supported (see the list of formats) (RAW)",
         known + ",,,,,,,not sure,tagged,",
     ]
 
