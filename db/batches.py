@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.closing import close_finished_batches
@@ -95,6 +95,12 @@ def find_resumable(session: Session, owner_id: int, source_key: str) -> Batch | 
         .limit(1)
     )
     return session.scalars(query).one_or_none()
+
+
+def next_position(session: Session, batch_id: str) -> int:
+    """The position after that of the last item that is not from an archive."""
+    after_last = func.coalesce(func.max(Item.position) + 1, 0)
+    return session.scalars(select(after_last).where(Item.batch_id == batch_id, Item.archive_number == 0)).one()
 
 
 def add_items(session: Session, batch_id: str, items: Sequence[NewItem]) -> None:

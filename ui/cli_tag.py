@@ -1,8 +1,7 @@
 """`phototag tag`: submits files, folders and archives, waits for them and sums up."""
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from ui.cli_setup import (
 )
 from ui.embedded import Services, make_data_dir, redis_url_of
 from ui.listing import examine
-from ui.nudge import Nudger
+from ui.nudge import Nudger, nudging
 from ui.progress import LinesView, ProgressView, progress_view
 from ui.results import Format
 from ui.submit import Intake, Submission, Submitter
@@ -129,7 +128,7 @@ def submit_all(run: Run, database: Database, view: ProgressView, find_broker: Ca
     intake = Intake(database, open_blobs(settings.data), settings.data, settings.worker.limits)
     locks = settings.data.data_dir / "locks"
     locks.mkdir(exist_ok=True)
-    with FileLock(locks / f"submit-{run.submission.key(owner.id)[:16]}.lock"), _nudging(find_broker) as nudger:
+    with FileLock(locks / f"submit-{run.submission.key(owner.id)[:16]}.lock"), nudging(find_broker) as nudger:
         submitter = Submitter(intake, owner, run.submission, _after_group(run, database, view, nudger))
         run.batch_id = submitter.find_unfinished()
         if run.batch_id is not None:
@@ -152,17 +151,6 @@ def _after_group(run: Run, database: Database, view: ProgressView, nudger: Nudge
             view.show(look_at(database, batch_id))
 
     return after_group
-
-
-@contextmanager
-def _nudging(find_broker: Callable[[], str | None]) -> Generator[Nudger]:
-    """Tells the workers of each group; without a broker they find it by themselves, a little later."""
-    nudger = Nudger(find_broker)
-    nudger.start()
-    try:
-        yield nudger
-    finally:
-        nudger.stop()
 
 
 def summed_up(run: Run, database: Database, *, seconds: float) -> Summary:

@@ -78,7 +78,30 @@ def list_files(sources: Sequence[Source], skip: Collection[Path]) -> Iterator[Fo
             for found in _walk(source.path, prefix, skip):
                 yield _with_free_path(found, taken)
         else:
-            yield _with_free_path(_verdict(source.shown, source.path), taken)
+            yield _with_free_path(verdict(source.shown, source.path), taken)
+
+
+def verdict(raw: str, source: Path) -> Found:
+    """What a file of a folder is, by its name and its first bytes; `raw`: its path within the folder, as it is."""
+    path = _shown(raw)
+    if is_junk(path):
+        return Found(path, source, JUNK)
+    try:
+        facts = source.lstat()
+        if not stat.S_ISREG(facts.st_mode):
+            return Found(path, source, "NOT_A_FILE")
+        if facts.st_size == 0:
+            return Found(path, source, "EMPTY")
+        head = b"" if source.suffix.lower() in photo_suffixes else _head(source)
+    except OSError as error:
+        return Found(path, source, "NOT_READABLE", error.strerror or "")
+    if head and archive_kind(head, source.name) is not None:
+        return Found(
+            path, source, "UNSUPPORTED", "an archive inside a folder; name it on the command line to unpack it"
+        )
+    if head and not _looks_like_photo(head):
+        return Found(path, source, "UNSUPPORTED")
+    return Found(path, source)
 
 
 def shortest_distinct(paths: Sequence[Path]) -> list[str]:
@@ -153,29 +176,7 @@ def _walk(folder: Path, prefix: str, skip: Collection[Path]) -> Iterator[Found]:
         if child.is_dir(follow_symlinks=False):
             yield from _walk(path, f"{prefix}{child.name}/", skip)
         else:
-            yield _verdict(prefix + child.name, path)
-
-
-def _verdict(raw: str, source: Path) -> Found:
-    path = _shown(raw)
-    if is_junk(path):
-        return Found(path, source, JUNK)
-    try:
-        facts = source.lstat()
-        if not stat.S_ISREG(facts.st_mode):
-            return Found(path, source, "NOT_A_FILE")
-        if facts.st_size == 0:
-            return Found(path, source, "EMPTY")
-        head = b"" if source.suffix.lower() in photo_suffixes else _head(source)
-    except OSError as error:
-        return Found(path, source, "NOT_READABLE", error.strerror or "")
-    if head and archive_kind(head, source.name) is not None:
-        return Found(
-            path, source, "UNSUPPORTED", "an archive inside a folder; name it on the command line to unpack it"
-        )
-    if head and not _looks_like_photo(head):
-        return Found(path, source, "UNSUPPORTED")
-    return Found(path, source)
+            yield verdict(prefix + child.name, path)
 
 
 def _looks_like_photo(head: bytes) -> bool:

@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 from celery import Celery
 
@@ -92,3 +93,14 @@ class Nudger:
                 raise BrokerUnavailableError(msg)
             self._app = make_app(address)
         return self._app
+
+
+@contextmanager
+def nudging(find_broker: Callable[[], str | None]) -> Generator[Nudger]:
+    """Tells the workers of each group; without a broker they find it by themselves, a little later."""
+    nudger = Nudger(find_broker)
+    nudger.start()
+    try:
+        yield nudger
+    finally:
+        nudger.stop()

@@ -156,16 +156,9 @@ class Submitter:
             self._write(group, priority)
 
     def _write(self, group: "Group", priority: int) -> None:
-        """One group in one transaction; the first one makes the batch, so that none is ever left without content."""
-        group.store_copies()
-        with self._intake.database.transaction() as session:
-            batch_id = self.batch_id or self._create_batch(session, priority)
-            for number, archive in enumerate(group.archives, start=1):
-                add_archive(session, batch_id, number, archive.path, source_path=archive.source, sha256=archive.sha256)
-            add_items(session, batch_id, group.items)
-            if group.items:
-                finish_known_items(session, batch_id, group.items[0].position, group.items[-1].position)
-        self.batch_id = batch_id
+        self.batch_id = write_group(
+            self._intake.database, group, lambda session: self.batch_id or self._create_batch(session, priority)
+        )
 
     def _create_batch(self, session: Session, priority: int) -> str:
         key = self._submission.key(self._owner.id)
@@ -235,3 +228,23 @@ class Group:
         if content.staged is not None:
             self._staged.append((content.staged, content.sha256))
         return content
+
+
+def write_group(database: Database, group: Group, open_batch: Callable[[Session], str]) -> str:
+    """Writes one group in one transaction and returns the id of its batch.
+
+    Args:
+        database: where to.
+        group: what.
+        open_batch: the id of its batch; called first, it makes the batch of a first group, so that none is ever left
+            without content.
+    """
+    group.store_copies()
+    with database.transaction() as session:
+        batch_id = open_batch(session)
+        for number, archive in enumerate(group.archives, start=1):
+            add_archive(session, batch_id, number, archive.path, source_path=archive.source, sha256=archive.sha256)
+        add_items(session, batch_id, group.items)
+        if group.items:
+            finish_known_items(session, batch_id, group.items[0].position, group.items[-1].position)
+    return batch_id
