@@ -48,6 +48,10 @@ class FeaturesMissingError(PhototagError):
     """Raised when a feature shard is missing, damaged or of another shape than its row says."""
 
 
+class FolderAwayError(PhototagError):
+    """Raised when a watched folder is missing, unreadable or suddenly empty: its drive may not be connected."""
+
+
 class LimitExceededError(PhototagError):
     """Raised when an upload or a request is larger than its limit."""
 

@@ -17,6 +17,7 @@ EXIT_ERROR, EXIT_SOME_NOT_TAGGED, EXIT_INTERRUPTED = 1, 3, 130
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("ui.cli_services:up", "Run everything on this machine and open the pages."),
     "tag": ("ui.cli_tag:tag", "Tag photos: files, folders and archives."),
+    "watch": ("ui.cli_watch:watch", "Keep folders tagged: what is new or changed in them."),
     "batches": ("ui.cli_batches:batches", "List, show, retry and cancel what was submitted."),
     "models": ("ui.cli_models:models", "List and show model versions; fetch ImageNet weights."),
     "export": ("ui.cli_export:export", "Write results to a file."),
