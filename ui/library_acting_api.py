@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.batch_view import iter_photo_items
 from db.blobs import Blobs
+from db.deleting import Deleted, delete_photos
 from db.errors import LimitExceededError, NotFoundError
 from db.library import get_selection, iter_library
 from db.places import Place, best_places, tag_again
@@ -28,6 +29,7 @@ from ui.shapes import Json
 Owner = Annotated[User, Depends(Needs("owner"))]
 
 MAX_DOWNLOADED = 10_000
+DELETE_GROUP = 200
 IDS = r"^\d{1,18}(,\d{1,18})*$"
 MAX_IDS_CHARS = 40_000
 
@@ -78,6 +80,18 @@ def library_acting_routes(database: Database, blobs: Blobs, data: DataSettings, 
             batch = tag_again(session, user, selected_ids(session, user, selection))
         nudger.tag()
         return {"id": batch.id}
+
+    @router.post("/delete")
+    def delete(selection: Selection, user: Owner) -> Json:
+        """Takes photos out of the caller's batches; one that nobody else has goes with all that is known of it."""
+        with database.reading() as session:
+            ids = selected_ids(session, user, selection)
+        deleted = Deleted()
+        # short transactions: others write in between, and what is done stays done if this one breaks off
+        for start in range(0, len(ids), DELETE_GROUP):
+            with database.transaction() as session:
+                deleted += delete_photos(session, user, ids[start : start + DELETE_GROUP])
+        return {"selected": len(ids), "photos": deleted.photos, "items": deleted.items}
 
     return router
 

@@ -119,6 +119,7 @@ def test_nobody_sees_photos_of_somebody_else(pages: Pages, alice: httpx.Client, 
         bob.get("/api/library/counts", params={"batch": batch}),
         bob.get("/api/library/photos.zip", params={"ids": str(photo_id)}),
         bob.post("/api/library/tag", json=chosen),
+        bob.post("/api/library/delete", json=chosen),
     ]
 
     assert [answer.status_code for answer in answers] == [404] * len(answers)
@@ -202,6 +203,26 @@ def test_photos_are_tagged_again_as_a_batch(pages: Pages, alice: httpx.Client) -
     for bad in ({}, {"ids": [], "view": {}}, {"ids": ["x"]}, {"ids": [1] * 10_001}, {"view": {"sort": "size"}}):
         assert alice.post("/api/library/tag", json=bad).status_code == 422, bad
     assert alice.post("/api/library/tag", json={"ids": [10**9]}).status_code == 404
+
+
+def test_deleted_photos_are_gone_for_their_owner_and_stay_for_others(
+    pages: Pages, alice: httpx.Client, bob: httpx.Client
+) -> None:
+    """A photo belongs to whoever has a place of it."""
+    files = photos(2, 90)
+    batch, of_bob = send_batch(alice, files), send_batch(bob, files)
+    tag_all(pages, batch)
+    ids = sorted(ids_of(alice, batch))
+
+    deleted = alice.post("/api/library/delete", json={"ids": ids[:1]})
+
+    assert deleted.status_code == 200, deleted.text
+    assert ids_of(alice, batch) == ids[1:]
+    assert sorted(ids_of(bob, of_bob)) == ids
+    assert alice.get(f"/api/library/photos/{ids[0]}").status_code == 404
+    bob.post("/api/library/delete", json={"view": {"batch": of_bob}})
+    with pages.database.reading() as session:
+        assert set(session.scalars(select(Photo.id).where(Photo.id.in_(ids)))) == {ids[1]}
 
 
 def test_names_in_tables_never_become_formulas(pages: Pages, alice: httpx.Client) -> None:

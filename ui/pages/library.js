@@ -69,6 +69,7 @@ class LibraryPage {
 
   paint() {
     this.filters.paint(this.view, this.labels.nameOf(this.view.label));
+    this.labels.mark(this.view.label);
     const list = listOf(this.view);
     if (list !== this.shown) {
       this.shown = list;

@@ -34,6 +34,13 @@ export class LabelList {
     this.paint();
   }
 
+  /** Marks the label that is filtered by, before its counts are there. */
+  mark(chosen) {
+    if (!this.tops || this.chosen === chosen) return;
+    this.chosen = chosen;
+    this.paint();
+  }
+
   nameOf(id) {
     return this.nodes.get(Number(id))?.name;
   }
