@@ -76,8 +76,10 @@ def extend_archive_lease(session: Session, archive_id: int, attempt: int, owner:
 
 
 def release_archive(session: Session, archive_id: int, attempt: int, owner: str) -> bool:
-    """Gives an archive back, e.g. at shutdown. What it has added so far stays."""
-    return _end(session, _fence(archive_id, attempt, owner), state="ready")
+    """Gives an archive back, e.g. at shutdown. What it has added so far stays; the attempt does not count."""
+    fence = _fence(archive_id, attempt, owner)
+    back = {"state": "ready", "lease_owner": None, "lease_until": None, "attempt": Archive.attempt - 1}
+    return count_changed(session, update(Archive).where(*fence).values(back)) == 1
 
 
 def finish_archive(session: Session, archive_id: int, attempt: int, owner: str) -> bool:

@@ -4,11 +4,13 @@ A row that refers to a blob is written after the blob is on the disk: files are 
 their name, and their folder after it (obstore's own local store renames but does not fsync).
 """
 
+import errno
 import hashlib
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -18,6 +20,8 @@ from db.settings import DataSettings
 
 # SQLite cannot write a row once the disk is full, so this much stays free whatever is accepted.
 RESERVED_BYTES = 1 << 30
+# Said to people before it comes to that.
+LOW_BYTES = 3 << 30
 PREVIEW_SIZES = (320, 1024)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -205,6 +209,36 @@ def require_space(settings: DataSettings, incoming_bytes: int) -> None:
         f" {RESERVED_BYTES:,} must stay free. Free some space or choose another PHOTOTAG_DATA_DIR. Received: {free:,} bytes free"
     )
     raise StorageFullError(msg)
+
+
+def space_trouble(settings: DataSettings) -> str:
+    """What a person should know of the data directory's disk; empty while there is room."""
+    free = _free_bytes(settings.data_dir)
+    if free < RESERVED_BYTES:
+        return (
+            f"The disk is full: {free / 1e9:.1f} GB are free and {RESERVED_BYTES / 1e9:.1f} GB must stay so. Nothing new"
+            " is accepted and archives wait to be unpacked. What was accepted is kept and goes on by itself once there is"
+            " room: free some space."
+        )
+    if free < LOW_BYTES:
+        return f"The disk is nearly full: {free / 1e9:.1f} GB are free. Below {RESERVED_BYTES / 1e9:.1f} GB nothing new is accepted."
+    return ""
+
+
+@contextmanager
+def full_disk_noticed() -> Generator[None]:
+    """Turns the system's word that a disk or a quota is full into ours.
+
+    Raises:
+        StorageFullError: it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        msg = f"The disk is full. Free some space, then try again. Received: {error.strerror}"
+        raise StorageFullError(msg) from error
 
 
 def _free_bytes(folder: Path) -> int:

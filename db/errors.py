@@ -37,7 +37,11 @@ class DataDirectoryInUseError(PhototagError):
 
 
 class StorageFullError(PhototagError):
-    """Raised before bytes are accepted that the disk has no room for."""
+    """Raised when the disk has no room: before bytes are accepted, or while they are written."""
+
+
+class DatabaseFullError(DatabaseUnavailableError, StorageFullError):
+    """Raised when the database's disk is full. Whoever waits for the database waits for space too."""
 
 
 class BlobMissingError(PhototagError):

@@ -31,10 +31,14 @@ class FolderStore:
         target = self._folder / key
         made = _make_folder(target.parent)
         staged = _beside(target)
-        staged.write_bytes(data)
-        if durable:
-            _sync(staged)
-        staged.replace(target)
+        try:
+            staged.write_bytes(data)
+            if durable:
+                _sync(staged)
+            staged.replace(target)
+        except OSError:
+            staged.unlink(missing_ok=True)  # on a full disk it holds the last room there is
+            raise
         if durable:
             for folder in sorted({target.parent, *made}):
                 _sync(folder)

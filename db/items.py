@@ -124,7 +124,7 @@ def finish_known(session: Session, owner: str, items: Sequence[ClaimedItem], mod
     return set(written)
 
 
-def release_items(session: Session, owner: str, items: Sequence[ClaimedItem], delay_s: float = 0) -> int:
+def release_items(session: Session, owner: str, items: Sequence[ClaimedItem | Finished], delay_s: float = 0) -> int:
     """Gives items back without a strike, to be claimed after `delay_s`; returns how many were still the owner's."""
     held = as_json((item.item_id, item.attempt, None, None, None, None) for item in items)
     return len(

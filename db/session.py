@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Float, create_engine, event, func, literal_column
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
-from db.errors import DatabaseUnavailableError
+from db.errors import DatabaseFullError, DatabaseUnavailableError
 
 # A writer waits for the others (reference: unfair waits of 5 s were measured with 6 writers).
 SQLITE_BUSY_TIMEOUT_S = 30
@@ -22,6 +22,8 @@ SQLITE_PRAGMAS = (
     "foreign_keys=ON",
     "trusted_schema=OFF",
 )
+# What SQLite says when a file, or the index of its log, cannot grow.
+SQLITE_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 POSTGRES_OPTIONS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 
 
@@ -92,15 +94,28 @@ def database_clock(*, sqlite: bool) -> ColumnElement[float]:
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turns the driver's errors about a lost, full or locked database into ours."""
+    """Turns the driver's errors about a lost, full or locked database into ours.
+
+    Raises:
+        DatabaseFullError: its disk has no room.
+        DatabaseUnavailableError: anything else that waiting may help.
+    """
     try:
         yield
     except (OperationalError, InterfaceError) as error:
+        if _says_disk_full(error):
+            msg = f"The database's disk is full. Free some space, then try again. Received: {error.orig}"
+            raise DatabaseFullError(msg) from error
         msg = (
             "The database cannot be reached or is too busy. Check that it runs and that PHOTOTAG_DATABASE_URL is right,"
             f" then try again. Received: {error.orig}"
         )
         raise DatabaseUnavailableError(msg) from error
+
+
+def _says_disk_full(error: DBAPIError) -> bool:
+    cause = error.orig
+    return getattr(cause, "sqlstate", None) == "53100" or getattr(cause, "sqlite_errorname", None) in SQLITE_FULL
 
 
 def _make_engine(url: str, *, begin: str) -> Engine:

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from db.batch_view import ItemView, batch_items
 from db.batches import NewItem, add_archive, add_items, create_batch, get_batch, seal_batch
-from db.blobs import Blobs, require_space
+from db.blobs import Blobs, full_disk_noticed, require_space
 from db.errors import LimitExceededError, Refusal
 from db.names import archive_kind
 from db.schema import OPEN_ITEM_STATES, User
@@ -51,11 +51,12 @@ class SinglePhotos:
         staged = StagedFile(uploads_dir(self._data_settings.staging_dir) / "single" / uuid.uuid4().hex)
         writer = StagedWriter(staged, 0)
         try:
-            async for part in body:
-                await writer.add(part)
-                if writer.received > self._limits.max_photo_bytes:
-                    raise LimitExceededError(_too_big(self._limits))
-            return await run_in_threadpool(self._store, user, name, writer)
+            with full_disk_noticed():
+                async for part in body:
+                    await writer.add(part)
+                    if writer.received > self._limits.max_photo_bytes:
+                        raise LimitExceededError(_too_big(self._limits))
+                return await run_in_threadpool(self._store, user, name, writer)
         finally:
             staged.remove()
 

@@ -4,9 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
+from db.blobs import space_trouble
 from db.model_versions import active_version, version_label_ids
 from db.schema import User, Worker
 from db.session import Database
+from db.settings import DataSettings
 from db.workers import live_workers
 from ui.access import Needs
 from ui.nudge import Nudger
@@ -27,7 +29,9 @@ BROKER_AWAY = (
 )
 
 
-def status_routes(database: Database, limits: Limits, settings: UiSettings, nudger: Nudger) -> APIRouter:
+def status_routes(
+    database: Database, data_settings: DataSettings, limits: Limits, settings: UiSettings, nudger: Nudger
+) -> APIRouter:
     """GET /api/status for the pages, GET /health for whoever watches the process."""
     router = APIRouter()
 
@@ -44,7 +48,7 @@ def status_routes(database: Database, limits: Limits, settings: UiSettings, nudg
         return {
             "user": user_shape(user),
             "version": version_shape(version, labels),
-            "notices": notices(workers, broker_answers=nudger.broker_answers),
+            "notices": notices(workers, space_trouble(data_settings), broker_answers=nudger.broker_answers),
             "limits": {
                 "photo_bytes": limits.max_photo_bytes,
                 "archive_bytes": limits.max_archive_bytes,
@@ -57,8 +61,8 @@ def status_routes(database: Database, limits: Limits, settings: UiSettings, nudg
     return router
 
 
-def notices(workers: list[Worker], *, broker_answers: bool) -> list[str]:
-    """What a person should know when photos wait, in plain sentences; empty when all is well."""
+def notices(workers: list[Worker], disk: str, *, broker_answers: bool) -> list[str]:
+    """What a person should know when photos wait, in plain sentences; empty when all is well. `disk`: what it says."""
     queues = {queue for worker in workers for queue in worker.queues.split(",")}
     found: list[str] = []
     if TAGGING not in queues:
@@ -67,4 +71,4 @@ def notices(workers: list[Worker], *, broker_answers: bool) -> list[str]:
         found.append(NO_INTAKE)
     if not broker_answers:
         found.append(BROKER_AWAY)
-    return found + sorted({worker.note for worker in workers if worker.note})
+    return found + sorted({disk, *(worker.note for worker in workers)} - {""})

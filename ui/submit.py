@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.batch_view import iter_items
 from db.batches import NewItem, add_archive, add_items, create_batch, find_resumable, seal_batch
-from db.blobs import Blobs
+from db.blobs import Blobs, full_disk_noticed
 from db.errors import PhototagError, Refusal
 from db.known import finish_known_items
 from db.schema import User
@@ -126,7 +126,8 @@ class Submitter:
             ConflictError: the batch was cancelled meanwhile.
         """
         if self._is_open_for_files:
-            self._add_all(self._submission.priority())
+            with full_disk_noticed():
+                self._add_all(self._submission.priority())
             with self._intake.database.transaction() as session:
                 seal_batch(session, self._id)
             self._on_group(self._id)

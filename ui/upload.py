@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from db.batches import cancel_batch, get_batch
-from db.blobs import Blobs, require_space
+from db.blobs import Blobs, full_disk_noticed, require_space
 from db.errors import ConflictError, LimitExceededError
 from db.names import archive_kind, is_junk
 from db.schema import Batch, Upload, User
@@ -113,7 +113,7 @@ class Receiver:
             NotFoundError: there is no such batch, or it is someone else's.
             StorageFullError: the disk has no room for the rest of the file.
         """
-        with self._held(chunk):
+        with self._held(chunk), full_disk_noticed():
             if not self._is_new_and_small(user, chunk):
                 known = await run_in_threadpool(self._known, user, chunk)
                 if known.done:

@@ -70,7 +70,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan(database, data_settings, nudger))
     app.include_router(web_file_routes())
     app.include_router(login_routes(database, sessions, https=ui_settings.https))
-    app.include_router(status_routes(database, limits, ui_settings, nudger))
+    app.include_router(status_routes(database, data_settings, limits, ui_settings, nudger))
     app.include_router(uploads_routes(database, data_settings, ui_settings, receiver, singles))
     app.include_router(batches_routes(database))
     app.include_router(acting_routes(database, data_settings, nudger))

@@ -11,6 +11,7 @@ import itertools
 import logging
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,7 +29,7 @@ from db.archives import (
     release_archive,
 )
 from db.batches import NewItem, add_items
-from db.blobs import Blobs, require_space
+from db.blobs import Blobs, full_disk_noticed, require_space
 from db.errors import BlobMissingError, ConflictError, NotFoundError, Refusal, StorageFullError
 from db.garbage import queue_bytes_without_photo
 from db.schema import Archive, Photo, Upload
@@ -120,22 +121,30 @@ class _Unpacking:
         self._claimed = claimed
         self._stopping = stopping
         self._on_group = on_group
-        self._staging = data_settings.staging_dir / f"archive-{claimed.id}-{claimed.attempt}"
+        self._staging = data_settings.staging_dir / f"archive-{claimed.id}-{uuid.uuid4().hex}"
         self._items: list[NewItem] = []
         self._staged: list[tuple[Path, str]] = []
         self._group_began = self._extended_at = time.monotonic()
 
     def run(self) -> bool:
         """Unpacks; returns whether to look for another one."""
-        self._clear_staging()
-        self._staging.mkdir(parents=True, exist_ok=True)
+        self._clear_left_staging()
         try:
-            self._unpack()
+            with full_disk_noticed():
+                self._staging.mkdir(parents=True)
+                self._unpack()
+        except StorageFullError as error:
+            log.warning("An archive was left for later. %s", error)
+            self._release()
+            return False
         except _StopUnpacking as stop:
             if stop.release:
-                with self._database.transaction() as session:
-                    release_archive(session, *self._lease)
+                self._release()
             return not stop.release
+        except FileNotFoundError:
+            if self._is_held():
+                raise
+            return True  # who took the archive over has cleared the staging folder of one it thought dead
         finally:
             self._clear_staging()
         if self._claimed.sha256 is not None:
@@ -235,9 +244,6 @@ class _Unpacking:
             with self._database.transaction() as session:
                 queue_bytes_without_photo(session, [sha256 for _, sha256 in self._staged])
             raise _StopUnpacking(release=False) from error
-        except StorageFullError as error:
-            log.warning("An archive was left for later. %s", error)
-            raise _StopUnpacking(release=True) from error
         self._items.clear()
         self._staged.clear()
         self._group_began = time.monotonic()
@@ -254,8 +260,20 @@ class _Unpacking:
             raise _StopUnpacking(release=False)
         self._extended_at = time.monotonic()
 
+    def _is_held(self) -> bool:
+        with self._database.transaction() as session:
+            return extend_archive_lease(session, *self._lease, self._lease_s)
+
+    def _release(self) -> None:
+        self._clear_staging()  # on a full disk the row below needs the room
+        with self._database.transaction() as session:
+            release_archive(session, *self._lease)
+
     def _clear_staging(self) -> None:
-        """Removes what this attempt, or one that was killed, has left."""
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def _clear_left_staging(self) -> None:
+        """Removes what workers have left that were killed."""
         for folder in self._data_settings.staging_dir.glob(f"archive-{self._claimed.id}-*"):
             shutil.rmtree(folder, ignore_errors=True)
 

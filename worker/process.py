@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from celery.worker import state as worker_state
 
-from db.blobs import open_blobs
+from db.blobs import open_blobs, space_trouble
 from db.errors import DeviceLostError
 from db.migrate import require_current
 from db.session import Database
@@ -133,7 +133,7 @@ class WorkerProcess:
         return self._asked_to_stop.is_set() or bool(worker_state.should_stop) or bool(worker_state.should_terminate)
 
     def _describe(self) -> tuple[int | None, str]:
-        return self._active.version_id, self._active.note
+        return self._active.version_id, self._active.note or space_trouble(self._data_settings)
 
     def _nudge(self) -> None:
         if self._app is not None:

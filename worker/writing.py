@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 import numpy as np
 from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from db.blobs import Blobs
-from db.errors import DatabaseUnavailableError
-from db.features import record_shard, store_shard
+from db.blobs import Blobs, full_disk_noticed
+from db.errors import DatabaseUnavailableError, StorageFullError
+from db.features import ShardFile, record_shard, store_shard
 from db.garbage import queue_bytes_without_photo
-from db.items import Finished, finish_items
+from db.items import Finished, finish_items, release_items
 from db.session import Database
 
 log = logging.getLogger(__name__)
 
 # Chunks that may wait to be written; more would only hide that the database is slow.
 WAITING_CHUNKS = 2
+# Until photos are tried again that a full disk had no room for.
+FULL_DISK_DELAY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class FinishedChunk:
 class ChunkWriter:
     """One thread that writes chunks in order.
 
-    A database that is away is retried for as long as the leases may hold; then the chunk is dropped
-    and its items come back by the sweep: late writes are fenced anyway.
+    A database that is away and a disk that is full are retried for as long as the leases may hold; then the chunk is
+    dropped and its items are given back, or come back by the sweep: late writes are fenced anyway.
     """
 
     def __init__(self, database: Database, blobs: Blobs, owner: str, *, retry_s: float) -> None:
@@ -75,6 +77,9 @@ class ChunkWriter:
             chunk, done = entry
             try:
                 self._write(chunk)
+            except StorageFullError as error:
+                log.warning("%d photos are given back, to be tagged once there is room. %s", len(chunk.results), error)
+                self._give_back(chunk)
             except Exception:
                 # The thread must live on: the items' leases run out and the sweep brings them back.
                 log.exception(
@@ -86,12 +91,10 @@ class ChunkWriter:
         self._waiting.task_done()
 
     def _write(self, chunk: FinishedChunk) -> None:
-        for sha256, sizes in chunk.previews.items():
-            for size, webp in sizes.items():
-                self._blobs.write_preview(sha256, size, webp)
         shard = None
-        if chunk.features is not None and len(chunk.photo_ids) > 0:
-            shard = store_shard(self._blobs, chunk.space, chunk.features)
+        for attempt in self._retrying():
+            with attempt, full_disk_noticed():
+                shard = self._store(chunk)
         for attempt in self._retrying():
             with attempt, self._database.transaction() as session:
                 written = finish_items(session, self._owner, chunk.results)
@@ -100,9 +103,26 @@ class ChunkWriter:
                 if shard is not None:
                     record_shard(session, chunk.space, shard, chunk.photo_ids)
 
+    def _give_back(self, chunk: FinishedChunk) -> None:
+        """Without a strike: the disk is at fault, not the photos."""
+        try:
+            with self._database.transaction() as session:
+                release_items(session, self._owner, chunk.results, FULL_DISK_DELAY_S)
+        except DatabaseUnavailableError as error:
+            log.warning("%s", error)
+
+    def _store(self, chunk: FinishedChunk) -> ShardFile | None:
+        """Writes previews and features; returns where the latter are."""
+        for sha256, sizes in chunk.previews.items():
+            for size, webp in sizes.items():
+                self._blobs.write_preview(sha256, size, webp)
+        if chunk.features is None or len(chunk.photo_ids) == 0:
+            return None
+        return store_shard(self._blobs, chunk.space, chunk.features)
+
     def _retrying(self) -> Retrying:
         return Retrying(
-            retry=retry_if_exception_type(DatabaseUnavailableError),
+            retry=retry_if_exception_type((DatabaseUnavailableError, StorageFullError)),
             wait=wait_random_exponential(multiplier=0.5, max=10),
             stop=stop_after_delay(self._retry_s),
             before_sleep=before_sleep_log(log, logging.WARNING),
