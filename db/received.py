@@ -38,10 +38,12 @@ def record_received(session: Session, batch_id: str, files: Sequence[ReceivedFil
         NotFoundError: there is no such batch.
         ConflictError: the batch takes no more files, or a number stands for another file.
     """
-    batch = lock_open_batch(session, batch_id)
-    if batch.state != "receiving":
-        msg = f"The batch is sealed; submit further files as a new one. Received: {batch_id}, {batch.state}"
-        raise ConflictError(msg)
+    try:
+        _lock_receiving(session, batch_id)
+    except ConflictError:
+        if _are_done(session, batch_id, files):  # a repeat, while another request has sealed the batch
+            return
+        raise
     done_before = _mark_done(session, batch_id, files)
     new = [file for file in files if file.number not in done_before]
     add_items(session, batch_id, [_item(file) for file in new if not file.is_archive])
@@ -83,6 +85,19 @@ def _mark_done(session: Session, batch_id: str, files: Sequence[ReceivedFile]) -
     if begun:
         count_changed(session, update(Upload).where(Upload.id.in_(begun)).values(done))
     return {number for number, upload in known.items() if upload.done}
+
+
+def _lock_receiving(session: Session, batch_id: str) -> None:
+    batch = lock_open_batch(session, batch_id)
+    if batch.state != "receiving":
+        msg = f"The batch is sealed; submit further files as a new one. Received: {batch_id}, {batch.state}"
+        raise ConflictError(msg)
+
+
+def _are_done(session: Session, batch_id: str, files: Sequence[ReceivedFile]) -> bool:
+    done = select(Upload.number, Upload.path, Upload.size_bytes).where(Upload.batch_id == batch_id, Upload.done)
+    known = {tuple(row) for row in session.execute(done.where(Upload.number.in_([file.number for file in files])))}
+    return known.issuperset((file.number, fit_text(file.path, MAX_PATH), file.size_bytes) for file in files)
 
 
 def _item(file: ReceivedFile) -> NewItem:

@@ -157,8 +157,10 @@ class Receiver:
 
     def _known(self, user: User, chunk: Chunk) -> Received:
         with self._database.reading() as session:
-            _receiving_batch(session, user, chunk.batch_id)
+            get_batch(session, chunk.batch_id, user)
             upload = _upload_of(session, chunk)
+            if upload is None or not upload.done:  # a repeat is answered as before, though the batch be sealed by now
+                _receiving_batch(session, user, chunk.batch_id)
             if chunk.batch_id not in self._batch_bytes:
                 self._batch_bytes[chunk.batch_id] = _bytes_of(session, chunk.batch_id)
         self._seen[chunk.batch_id, user.id] = time.monotonic()
