@@ -18,7 +18,7 @@ from db.model_versions import active_version
 from db.session import Database
 from db.settings import DataSettings
 from db.users import local_admin
-from tests.faults.oracle import check_blobs, check_rows
+from tests.faults.oracle import check_blobs, check_no_orphans, check_rows
 from tests.faults.photos import Pictures
 from tests.store import pass_time
 from worker.active import ActiveClassifier
@@ -165,6 +165,7 @@ class Place:
         """The oracle; returns how many items ended how."""
         with self.opened() as database:
             self.check_bytes(database)
+            check_no_orphans(database, self.blobs)
             return check_rows(database, accepted, self.pictures.top)
 
     def check_bytes(self, database: Database) -> None:

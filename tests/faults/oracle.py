@@ -1,7 +1,8 @@
 """What must hold after every fault: one oracle for all tests of this folder.
 
 accepted = tagged + refused or failed + cancelled; each tagged photo has one top five per model version, and it is the
-one of a run without faults; nothing is leased or ready; a last state never changed; logs hold no traceback, no secret.
+one of a run without faults; nothing is leased or ready; a last state never changed; no blob is an orphan after the
+janitor; logs hold no traceback and no secret.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from pathlib import Path
 from sqlalchemy import func, select, text
 
 from db.blobs import Blobs
+from db.orphans import delete_orphan_bytes
 from db.schema import Archive, Batch, Item, Label, Photo, Prediction
 from db.session import Database
 
@@ -97,6 +99,16 @@ def check_blobs(database: Database, blobs: Blobs) -> None:
         hashes = session.scalars(select(Photo.sha256).where(Photo.id.not_in(in_place))).all()
     for sha256 in hashes:
         assert hashlib.sha256(blobs.read(sha256)).hexdigest() == sha256, "a blob is torn"
+
+
+def check_no_orphans(database: Database, blobs: Blobs) -> None:
+    """After the janitor every stored object belongs to a row, and every photo still has its bytes."""
+    delete_orphan_bytes(database, blobs, older_than_s=-1)  # as if a day had passed
+    with database.reading() as session:
+        photos = set(session.scalars(select(Photo.sha256)))
+    stored = {key.rsplit("/", 1)[-1] for key in blobs.list_keys("blobs")}
+    assert stored <= photos, "the janitor left orphans"
+    check_blobs(database, blobs)
 
 
 def check_logs(logs: Collection[Path], expected: str | None = None) -> None:

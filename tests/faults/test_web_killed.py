@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from db.blobs import open_blobs
 from db.schema import Batch, Item
 from db.settings import DataSettings
-from tests.faults.oracle import check_blobs, check_logs, check_rows, watch_last_states
+from tests.faults.oracle import check_logs, check_no_orphans, check_rows, watch_last_states
 from tests.faults.photos import Pictures, healthy_tagger
 from tests.faults.web import PersistentClient
 from tests.stack import Pages, serving
@@ -76,7 +76,7 @@ def test_a_killed_web_process_costs_no_batch_and_doubles_none(
             while tagger.tag(30):
                 pass
         assert check_rows(pages.database, batches, pictures.top) == {"tagged": size.uploads * FILES}
-        check_blobs(pages.database, open_blobs(DataSettings(data_dir=data_dir, database_url=None, blobs_url=None)))
+        check_no_orphans(pages.database, open_blobs(DataSettings(data_dir=data_dir, database_url=None, blobs_url=None)))
     assert len(batches) == size.uploads
     check_logs([pages.log])
 
