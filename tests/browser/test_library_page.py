@@ -270,6 +270,33 @@ def test_a_screen_of_photos_is_light_and_kept_by_the_browser(
     assert sum(again) == 0
 
 
+def test_what_a_file_says_of_itself_is_shown_and_harmless(stack: Pages, open_tab: Callable[..., Tab]) -> None:
+    """Names and EXIF from strangers: in the page, in tables, on a terminal."""
+    hostile = "<img src=x onerror=document.title='owned'>"
+    exif = {MAKE: "=cmd|' /C calc'!A0 <script>document.title='owned'</script>", MODEL: "\x1b[31mred\u202egpj.exe\n"}
+    files = {f"{hostile}\u202e.jpg": jpeg(64, 48, colour=(3, 3, 99), exif=exif)}
+    with stack.client() as client:
+        batch = finished(client, files, hostile)
+        table = client.get("/api/library/export.csv", params={"batch": batch}).text
+        (tile,) = client.get("/api/library", params={"batch": batch}).json()["photos"]
+        camera = client.get(f"/api/library/photos/{tile['id']}").json()["facts"]["camera"]
+    tab = open_tab(f"/app/library?batch={batch}&photo={tile['id']}")
+    tab.until("!!document.querySelector('dialog .pt-facts')")
+    tab.page.get_by_role("button", name="Close").click()
+    tab.page.get_by_role("button", name="Filters").click()
+
+    assert "<script>" in camera  # shown as text
+    for text in (camera, table):
+        assert not [character for character in text.replace("\n", "") if not character.isprintable()]
+    assert "'=cmd" in table
+    assert tab.page.locator("img[src=x], #pt-main script, dialog script").count() == 0
+    assert tab.page.title() == "Library - phototag"
+    assert hostile in tab.page.locator(".pt-chip-button").inner_text()
+    log = stack.log.read_text(errors="replace")
+    assert "\x1b[31m" not in log
+    assert "\u202e" not in log
+
+
 def test_an_empty_library_says_what_to_do(open_tab: Callable[..., Tab]) -> None:
     """And an address that makes no sense is told in words."""
     tab = open_tab("/app/library?name=nothinghasthisname")
