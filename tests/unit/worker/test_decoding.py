@@ -267,6 +267,20 @@ def test_limits_are_kept() -> None:
     decode(jpeg(), Limits(max_pixels=1, max_jpeg_pixels=640 * 480, max_side=640))
 
 
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        (b"\xff\x0a" + bytes(100), "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(100), "JPEG XL"),
+        (b"II*\0\x10\0\0\0CR\2\0" + bytes(100), "RAW"),
+    ],
+)
+def test_photos_in_other_formats_are_refused_with_what_to_do(head: bytes, kind: str) -> None:
+    """They are photos to the person who sent them."""
+    with pytest.raises(Refusal, match=f"{kind}.*export it as JPEG"):
+        decode(head, LIMITS)
+
+
 def test_a_gif_frame_larger_than_its_canvas_is_counted() -> None:
     """The header claims one pixel, the frame 4 gigapixels."""
     data = bytearray(encoded(picture(64, 64), "GIF"))
