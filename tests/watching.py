@@ -83,6 +83,14 @@ class Watched:
             rows = session.execute(query.order_by(Item.id)).all()
         return [(path, state, sha256, gone_at is not None) for path, state, sha256, gone_at in rows]
 
+    def items_below(self) -> list[tuple[int, str, str | None, bool]]:
+        """Id, path, photo's SHA-256 and whether it is gone, of every item of this folder's batches."""
+        query = select(Item.id, Item.path, Photo.sha256, Item.gone_at).outerjoin(Photo, Photo.id == Item.photo_id)
+        query = query.join(Batch, Batch.id == Item.batch_id).where(Batch.source_key == self.desk.key)
+        with self.database.reading() as session:
+            rows = session.execute(query).all()
+        return [(item_id, path, sha256, gone_at is not None) for item_id, path, sha256, gone_at in rows]
+
     def gone(self) -> dict[str, bool]:
         """Whether each path's newest item is gone."""
         return {path: gone for path, _, _, gone in self.items()}
