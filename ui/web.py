@@ -20,6 +20,7 @@ from db.settings import DataSettings
 from ui.access import Sessions
 from ui.acting_api import acting_routes
 from ui.batches_api import batches_routes
+from ui.duplicates_api import duplicates_routes
 from ui.gradio_guard import GradioGuard
 from ui.guard import Guard, HostRule
 from ui.library_acting_api import library_acting_routes
@@ -77,6 +78,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(media_routes(database, blobs))
     app.include_router(library_routes(database))
     app.include_router(library_acting_routes(database, blobs, data_settings, nudger))
+    app.include_router(duplicates_routes(database))
     app.add_api_route("/", lambda: RedirectResponse(f"{MOUNT}/", 303), methods=["GET"], name="home")
     answer_errors(app)
     mount_gradio(app, MOUNT, singles, data_settings, limits.max_photo_bytes)

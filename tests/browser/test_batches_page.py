@@ -162,7 +162,7 @@ def test_pages_fit_the_screen_and_follow_the_scheme(
 
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= viewport[0], path
         assert background == ("rgb(250, 249, 247)" if scheme == "light" else "rgb(20, 20, 22)")
-        assert names == ["Tag", "Library", "Batches"]
+        assert names == ["Tag", "Library", "Duplicates", "Batches"]
         assert current == ("Tag" if path == "/app/" else "Batches")
         assert tab.page.locator("h1").count() == 1
         assert tab.page.locator("main").count() == 1

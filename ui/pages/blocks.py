@@ -1,4 +1,4 @@
-"""The Gradio app of owners: the pages Tag, Library and Batches, and `tag_photo` for gradio_client.
+"""The Gradio app of owners: the pages Tag, Library, Duplicates and Batches, and `tag_photo` for gradio_client.
 
 The pages are empty columns that our own modules fill: gr.HTML would need 'unsafe-eval' in the policy, and gr.State
 one endless stream per tab, of which a browser allows six.
@@ -31,6 +31,8 @@ def make_blocks(singles: SinglePhotos) -> gr.Blocks:
             gr.Button("Tag").click(_tag_photo_with(singles), photo, labels, api_name="tag_photo", concurrency_limit=8)
     with blocks.route("Library", "/library", show_in_navbar=False):
         gr.Column(elem_id="pt-library")
+    with blocks.route("Duplicates", "/duplicates", show_in_navbar=False):
+        gr.Column(elem_id="pt-duplicates")
     with blocks.route("Batches", "/batches", show_in_navbar=False):
         gr.Column(elem_id="pt-batches")
     return blocks

@@ -8,11 +8,16 @@ from html import escape
 from pathlib import Path
 
 # The one navigation: (name, address). Every page shows it; the server marks none, the page finds itself.
-NAVIGATION = (("Tag", "/app/"), ("Library", "/app/library"), ("Batches", "/app/batches"))
+NAVIGATION = (
+    ("Tag", "/app/"),
+    ("Library", "/app/library"),
+    ("Duplicates", "/app/duplicates"),
+    ("Batches", "/app/batches"),
+)
 
 _FOLDERS = (Path(__file__).parent, Path(__file__).parents[1] / "static")
 _KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-STYLES = ("base.css", "tag.css", "batch.css", "library.css")
+STYLES = ("base.css", "tag.css", "batch.css", "library.css", "duplicates.css")
 # Loaded while the first one is still being read, instead of one after the other.
 MODULES = ("boot.js", "dom.js", "api.js", "status.js")
 
