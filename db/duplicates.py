@@ -180,9 +180,9 @@ def _reason(best: LookAlike, second: LookAlike) -> str:
     if _pixels(best) != _pixels(second):
         return "it has the most pixels"
     if best.size_bytes != second.size_bytes:
-        return "of those with the most pixels it is the largest file"
+        return "no other has more pixels and it is the largest file"
     if _has_camera_facts(best) != _has_camera_facts(second):
-        return "the best ones are equal but for what the camera wrote, which it has"
+        return "the best ones are equal, but it has what the camera wrote"
     return "the best ones are equal, and it came first"
 
 

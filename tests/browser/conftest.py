@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser.tab import Tab
 from tests.stack import Pages, phototag_up
 
+AXE = "axe-core@4"
+AXE_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Quiet: a test must not wait for what a browser does for its maker.
 ARGUMENTS = [
@@ -93,3 +97,37 @@ def photos(tmp_path: Path) -> Path:
     folder = tmp_path / "Summer 2024"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture(scope="session")
+def axe_script(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """axe-core. Fetched from npm, never kept; its tests are skipped without it."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not here to fetch axe-core with")
+    folder = tmp_path_factory.mktemp("axe")
+    fetched = subprocess.run(
+        [npm, "pack", AXE, "--silent"], cwd=folder, capture_output=True, text=True, timeout=100, check=False
+    )
+    if fetched.returncode != 0:
+        pytest.skip(f"axe-core cannot be fetched: {fetched.stderr.strip()[-200:]}")
+    with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as package:
+        member = package.extractfile("package/axe.min.js")
+        assert member is not None
+        return member.read().decode()
+
+
+@pytest.fixture
+def axe(axe_script: str) -> Callable[[Tab, str], list[str]]:
+    """What is wrong in a tab for who cannot see (WCAG 2.2 AA and best practice), each with the place it was asked at."""
+
+    def violations(tab: Tab, where: str) -> list[str]:
+        tab.page.evaluate(axe_script)
+        answer = tab.page.evaluate("(rules) => axe.run(document, {runOnly: rules})", AXE_RULES)
+        return [
+            f"{where}: {violation['id']} {node['target']} {node['failureSummary'][:200]}"
+            for violation in answer["violations"]
+            for node in violation["nodes"]
+        ]
+
+    return violations

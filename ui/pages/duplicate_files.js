@@ -8,7 +8,7 @@ export function fileRow(photo) {
     ? h("img", { src: `/media/${photo.id}/320.webp`, alt: "", width: 96, height: 96, loading: "lazy", decoding: "async" })
     : h("span", { class: "pt-cover-none" }, icon("photos", 28));
   const more = photo.count - photo.places.length;
-  return h("section", { class: "pt-card pt-same", "aria-label": photo.name }, picture,
+  return h("article", { class: "pt-card pt-same" }, picture,
     h("div", { class: "pt-same-words" },
       h("h2", {}, photo.name),
       h("p", { class: "pt-soft" }, `${plural(photo.count, "file")} of ${bytes(photo.size_bytes)}`),

@@ -25,7 +25,7 @@ export class DuplicateGroup {
     this.photos = group.photos;
     this.keep = group.photos[0].id;
     this.picked = new Set();
-    this.element = h("section", { class: "pt-card pt-dup", "aria-labelledby": `pt-dup-${group.id}` });
+    this.element = h("article", { class: "pt-card pt-dup", "aria-labelledby": `pt-dup-${group.id}` });
     this.lightbox = new Lightbox(() => this.photos.filter(({ has_previews }) => has_previews).map(forLightbox));
     this.paint();
   }
@@ -39,7 +39,7 @@ export class DuplicateGroup {
       h("div", { class: "pt-dup-head" },
         h("h2", { id: `pt-dup-${this.id}` }, `${plural(this.size, "photo")} that look alike`),
         h("p", { class: "pt-soft" }, `Suggested to keep: ${nameOf(this.photos[0])}, because ${this.reason}.`)),
-      h("ul", { class: "pt-dup-photos" }, ...this.photos.map((photo) => this.tile(photo))),
+      h("ul", { class: `pt-dup-photos pt-dup-of-${Math.min(this.photos.length, 4)}` }, ...this.photos.map((photo) => this.tile(photo))),
       ...(more > 0 ? [h("p", { class: "pt-soft" }, `and ${count(more)} more, shown when some of these are gone`)] : []),
       this.trouble,
       h("div", { class: "pt-row" }, this.others, this.remove,
