@@ -180,6 +180,7 @@ ZIPS = (
     HostileArchive("wrong checksum", damaged_entry, {"ENTRY_BROKEN": 1, "OK": 1}),
     HostileArchive("cut", lambda: two_photos()[:-40], "ARCHIVE_BROKEN"),
     HostileArchive("directory cut", cut_directory, "ARCHIVE_BROKEN"),
+    HostileArchive("nothing but half an end record", lambda: b"PK\5\6" + bytes(7), "ARCHIVE_BROKEN"),
     HostileArchive("program in front", lambda: b"MZ" + bytes(1000) + two_photos(), "NOT_AN_ARCHIVE"),
     HostileArchive(
         "two in a row: the last counts",

@@ -123,7 +123,7 @@ def _find_directory(file: BinaryIO, size: int, reading: Reading) -> _Directory:
     tail_start = max(0, size - _END.size - _MAX_COMMENT)
     file.seek(tail_start)
     tail = file.read(size - tail_start)
-    at = tail.rfind(b"PK\5\6", 0, len(tail) - _END.size + 4)
+    at = tail.rfind(b"PK\5\6", 0, max(0, len(tail) - _END.size + 4))
     if at < 0:
         raise broken("its directory is missing; it may be cut off")
     _, _, _, _, count, length, offset, _ = _END.unpack_from(tail, at)

@@ -161,6 +161,7 @@ def test_an_exposure_that_cannot_be_is_left_out() -> None:
         ({1: "N", 2: (91.0, 0.0, 0.0), 3: "E", 4: EAST}, (None, None)),
         ({1: "N", 2: NORTH, 3: "E", 4: (180.0, 0.0, 1.0)}, (None, None)),
         ({1: "N", 2: NORTH, 3: "E"}, (None, None)),
+        ({1: "N", 2: (43.0, 28.0, IFDRational(0, 0)), 3: "E", 4: EAST}, (43.4666667, 11.8851267)),
         ({1: "\0", 2: (IFDRational(0, 0),) * 3, 3: "\0", 4: (IFDRational(0, 0),) * 3}, (None, None)),
         ({1: 5, 2: (43.0, 28.0, 2.814, 7.0), 3: 7, 4: EAST}, (None, None)),
     ],
