@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,51 @@ def test_export_writes_every_photo_as_csv_and_as_json_lines(tagged: Path, tmp_pa
     assert written["photos"] == len(rows) == 3
     assert [row["path"] for row in csv.DictReader(io.StringIO(piped))] == [row["path"] for row in rows]
     assert [row["state"] for row in rows] == ["tagged", "tagged", "refused"]
+
+
+def test_export_takes_the_filters_of_the_library(tagged: Path) -> None:
+    """Each photo once, and only those that are asked for."""
+    rows = list(csv.DictReader(io.StringIO(exported(tagged, "--format", "jpeg", "--sort", "name").stdout)))
+    label = rows[0]["label_1"]
+
+    assert [row["path"].rpartition("/")[2] for row in rows] == ["photo-00000.jpg", "photo-00001.jpg"]
+    for some in (("--name", "00001"), ("--name", "photo 00001", "--from", "2000-01-01")):
+        assert [row["path"] for row in as_rows(tagged, *some)] == [rows[1]["path"]]
+    assert rows[0]["path"] in [row["path"] for row in as_rows(tagged, "--label", label.upper())]
+    assert as_rows(tagged, "--to", "1999-12-31") == as_rows(tagged, "--state", "refused") == []
+    scores = [float(row["score_1"]) for row in as_rows(tagged, "--sort", "score", "--min-score", "0.1")]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("filters", "code", "says"),
+    [
+        (("--label", "no such label"), 1, "There is no label of this name"),
+        (("--camera", "No Such Camera"), 1, "There is no camera of this name"),
+        (("--min-score", "2"), 2, "0<=x<=1"),
+        (("--from", "yesterday"), 2, "%Y-%m-%d"),
+        (("--state", "lost"), 2, "tagged"),
+        (("--name", "x", "--batch", "aaaaaaaaaaaa", "--batch", "bbbbbbbbbbbb"), 2, "one batch at a time"),
+        (("--name", "x", "--batch", "aaaaaaaaaaaa"), 1, "There is no batch of this id"),
+    ],
+)
+def test_a_filter_that_cannot_be_is_one_clear_line(
+    tagged: Path, filters: tuple[str, ...], code: int, says: str
+) -> None:
+    """It says what there is, or what was expected."""
+    result = exported(tagged, *filters)
+
+    assert result.returncode == code
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def exported(tagged: Path, *filters: str) -> subprocess.CompletedProcess[str]:
+    return phototag("export", "csv", "--out", "-", *filters, "--data-dir", tagged)
+
+
+def as_rows(tagged: Path, *filters: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(exported(tagged, *filters).stdout)))
 
 
 def test_doctor_finds_this_installation_in_order(tagged: Path) -> None:
