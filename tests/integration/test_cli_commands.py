@@ -7,10 +7,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.integration.command_line import phototag, query
-from tests.samples import photo_folder
+from tests.samples import encoded, jpeg, photo_folder
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -189,3 +191,30 @@ def test_migrate_is_done_once(tmp_path: Path) -> None:
 
     assert first["before"] is None
     assert second["before"] == second["after"] == first["after"]
+
+
+def test_duplicates_are_listed_and_nothing_is_deleted(tmp_path: Path) -> None:
+    """Photos that look alike with the one to keep, a file in two folders; the same facts as JSON."""
+    coarse = np.random.default_rng(5).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    scene = Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC)
+    for name, data in {
+        "large.jpg": encoded(scene, "JPEG", quality=90),
+        "small.png": encoded(scene.resize((320, 240)), "PNG"),
+        "a/same.jpg": jpeg(),
+        "b/same.jpg": jpeg(),
+    }.items():
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    data_dir = tmp_path / "data"
+    assert phototag("tag", tmp_path / "photos", "--data-dir", data_dir).returncode == 0
+
+    found = as_json("duplicates", "--data-dir", data_dir)
+    text = phototag("duplicates", "--data-dir", data_dir).stdout
+
+    (group,) = found["look_alikes"]
+    assert [photo["name"] for photo in group["photos"]] == ["large.jpg", "small.png"]
+    (same,) = found["same_files"]
+    assert [Path(place["path"]).parent.name for place in same["places"]] == ["a", "b"]
+    assert "large.jpg  keep: it has the most pixels" in text
+    assert query(data_dir, "SELECT count(*) FROM photos") == [3]
