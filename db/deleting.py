@@ -7,7 +7,8 @@ A batch goes in two parts. `begin_deleting` takes it out of everybody's sight, a
 in between leaves the batch's entry in table `garbage`, and a janitor goes on.
 """
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, select, update
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from db.batches import cancel_batch, lock_items
 from db.closing import end_bereft_batches
 from db.garbage import ARCHIVE, BATCH, PHOTO, SHARD, queue_garbage
+from db.near_duplicates import lock_groups
 from db.schema import Archive, Batch, FeatureShard, Garbage, Item, Photo, PhotoFeatures, User
 from db.session import Database
 from db.statements import IN_DATABASE_ONLY, count_changed
@@ -98,15 +100,18 @@ def delete_some(session: Session, batch_id: str, limit: int = GROUP_ITEMS) -> De
     return Deleted(len(gone), photos, _kept_by_others(session, left, batch_id))
 
 
-def delete_batch(database: Database, batch_id: str) -> Deleted:
-    """Deletes all that is left of a batch that is being deleted, in many short transactions."""
+def delete_batch(database: Database, batch_id: str, stopping: Callable[[], bool] = lambda: False) -> Deleted:
+    """Deletes all that is left of a batch that is being deleted, in many short transactions, unless asked to stop."""
     total = Deleted()
-    while True:
+    while not stopping():
+        began = time.monotonic()
         with database.transaction() as session:
             some = delete_some(session, batch_id)
         if some is None:
-            return total
+            break
         total += some
+        time.sleep(min(1.0, time.monotonic() - began))  # others get at least half of the database's time
+    return total
 
 
 def delete_photos_without_items(session: Session, photo_ids: Collection[int]) -> int:
@@ -117,6 +122,7 @@ def delete_photos_without_items(session: Session, photo_ids: Collection[int]) ->
     going = _held_without_items(session, photo_ids)
     if not going:
         return 0
+    lock_groups(session)
     sha256s = session.scalars(select(Photo.sha256).where(Photo.id.in_(going))).all()
     shards = select(FeatureShard.key).where(
         FeatureShard.id.in_(select(PhotoFeatures.shard_id).where(PhotoFeatures.photo_id.in_(going)))

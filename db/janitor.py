@@ -10,7 +10,7 @@ from pathlib import Path
 
 from db.blobs import Blobs
 from db.collecting import collect_garbage
-from db.deleting import delete_some
+from db.deleting import delete_batch
 from db.garbage import batches_going, take_turn
 from db.orphans import delete_orphan_bytes, delete_orphan_photos, remove_stale_staging
 from db.session import Database
@@ -51,12 +51,7 @@ class Janitor:
             batch_ids = batches_going(session, ABANDONED_S)
         for batch_id in batch_ids:
             log.info("Batch %s was being deleted by a process that has ended; its deletion goes on.", batch_id)
-            while not self._stopping():
-                began = time.monotonic()
-                with self._database.transaction() as session:
-                    if delete_some(session, batch_id) is None:
-                        break
-                time.sleep(time.monotonic() - began)
+            delete_batch(self._database, batch_id, self._stopping)
 
     def _is_turn(self, what: str, every_s: float) -> bool:
         if self._stopping():

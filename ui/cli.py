@@ -18,7 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("ui.cli_services:up", "Run everything on this machine and open the pages."),
     "tag": ("ui.cli_tag:tag", "Tag photos: files, folders and archives."),
     "watch": ("ui.cli_watch:watch", "Keep folders tagged: what is new or changed in them."),
-    "batches": ("ui.cli_batches:batches", "List, show, retry and cancel what was submitted."),
+    "batches": ("ui.cli_batches:batches", "List, show, retry, cancel and delete what was submitted."),
     "duplicates": ("ui.cli_duplicates:duplicates", "List photos that look alike, and files in several places."),
     "models": ("ui.cli_models:models", "List and show model versions; fetch ImageNet weights."),
     "export": ("ui.cli_export:export", "Write results to a file."),

@@ -1,7 +1,8 @@
-"""`phototag batches`: list, show, retry and cancel what was submitted."""
+"""`phototag batches`: list, show, retry, cancel and delete what was submitted."""
 
 import dataclasses
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import click
 from db.batch_view import BatchProgress, batch_progress, iter_items
 from db.batches import cancel_batch, get_batch, list_batches, retry_batch
 from db.codes import reason_text
+from db.deleting import Deleted, begin_deleting, delete_batch
 from db.schema import OPEN_BATCH_STATES, Batch
+from db.session import Database
+from db.settings import DataSettings
 from ui.cli_setup import current_user, data_dir_option, json_option, opened_database, print_json, read_settings, say
 from ui.embedded import redis_url_of
 from ui.progress import done_of, duration
+from ui.staging import remove_batch_staging
 from ui.summary import MOST_LISTED, NOT_TAGGED
 
 batch_argument = click.argument("batch_id", metavar="BATCH")
@@ -21,7 +26,7 @@ batch_argument = click.argument("batch_id", metavar="BATCH")
 
 @click.group()
 def batches() -> None:
-    """List, show, retry and cancel what was submitted."""
+    """List, show, retry, cancel and delete what was submitted."""
 
 
 @batches.command("list")
@@ -111,6 +116,53 @@ def cancel(*, batch_id: str, as_json: bool, data_dir: Path | None) -> None:
         click.echo(f"Batch {batch_id} is cancelled; {cancelled:,} of its photos were still open.")
     else:
         click.echo(f"Batch {batch_id} was {state} already; nothing was changed.")
+
+
+@batches.command()
+@click.argument("batch_ids", metavar="BATCH...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask first; needed where nobody can answer.")
+@json_option
+@data_dir_option
+def delete(*, batch_ids: tuple[str, ...], yes: bool, as_json: bool, data_dir: Path | None) -> None:
+    """Deletes batches, with their photos that no other batch has: labels, previews, copies. Your own files are never touched."""
+    settings = read_settings(data_dir)
+    with opened_database(settings.data) as database:
+        user = current_user(database)
+        with database.reading() as session:
+            found = [get_batch(session, batch_id, user) for batch_id in dict.fromkeys(batch_ids)]
+            items = [batch_progress(session, batch.id).total for batch in found]
+        if not yes and not _is_confirmed(found, items):
+            say("Nothing was deleted.")
+            return
+        deleted = [_deleted(database, settings.data, batch) for batch in found]
+    if as_json:
+        print_json(
+            [
+                {"batch": batch.id, "photos": one.photos, "kept": one.kept}
+                for batch, one in zip(found, deleted, strict=True)
+            ]
+        )
+        return
+    for batch, one in zip(found, deleted, strict=True):
+        kept = f"; {one.kept:,} stay, because other batches have them" if one.kept else ""
+        click.echo(f"Batch {batch.id} is deleted with {one.photos:,} photos{kept}.")
+    say("What phototag had copied of them goes within a few minutes while it runs.")
+
+
+def _is_confirmed(found: Sequence[Batch], items: Sequence[int]) -> bool:
+    if not sys.stdin.isatty():
+        msg = "Nobody can be asked here whether to delete. Say so with --yes."
+        raise click.UsageError(msg)
+    for batch, count in zip(found, items, strict=True):
+        say(f"{batch.id}  {count:,} files  {batch.name}")
+    return click.confirm("Delete them? Your own files stay; labels cannot be brought back", err=True)
+
+
+def _deleted(database: Database, data: DataSettings, batch: Batch) -> Deleted:
+    with database.transaction() as session:
+        begin_deleting(session, batch.id)
+    remove_batch_staging(data.staging_dir, batch.id)
+    return delete_batch(database, batch.id)
 
 
 def _as_json(batch: Batch, progress: BatchProgress) -> dict[str, Any]:

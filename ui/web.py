@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -13,13 +15,15 @@ from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp
 
-from db.blobs import open_blobs
+from db.blobs import Blobs, open_blobs
 from db.errors import PhototagError
+from db.janitor import JANITOR_S, Janitor
 from db.session import Database
 from db.settings import DataSettings
 from ui.access import Sessions
 from ui.acting_api import acting_routes
-from ui.batches_api import batches_routes
+from ui.batches_api import ClosedBatches, batches_routes
+from ui.deleting_api import deleting_routes
 from ui.duplicates_api import duplicates_routes
 from ui.gradio_guard import GradioGuard
 from ui.guard import Guard, HostRule
@@ -42,7 +46,7 @@ from worker.settings import WorkerSettings
 log = logging.getLogger(__name__)
 
 MOUNT = "/app"
-JANITOR_EVERY_S = 3600.0
+STALE_UPLOADS_EVERY_S = 3600.0
 # Room for the multipart headers around the one photo that Gradio's upload may carry.
 MULTIPART_BYTES = 64 * 1024
 
@@ -65,16 +69,24 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     limits = worker_settings.limits
     nudger = Nudger(lambda: worker_settings.redis_url or redis_url_of(data_settings))
     sessions = Sessions(database)
+    closed = ClosedBatches()
+    stopping = threading.Event()
     singles = SinglePhotos(database, blobs, data_settings, limits, nudger)
     receiver = Receiver(database, blobs, data_settings, limits, ui_settings, nudger)
 
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan(database, data_settings, nudger))
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan(database, blobs, data_settings, nudger, stopping),
+    )
     app.include_router(web_file_routes())
     app.include_router(login_routes(database, sessions, https=ui_settings.https))
     app.include_router(status_routes(database, data_settings, limits, ui_settings, nudger))
     app.include_router(uploads_routes(database, data_settings, ui_settings, receiver, singles))
-    app.include_router(batches_routes(database))
+    app.include_router(batches_routes(database, closed))
     app.include_router(acting_routes(database, data_settings, nudger))
+    app.include_router(deleting_routes(database, data_settings, closed, stopping.is_set))
     app.include_router(media_routes(database, blobs))
     app.include_router(library_routes(database))
     app.include_router(library_acting_routes(database, blobs, data_settings, nudger))
@@ -110,26 +122,36 @@ def _guarded(app: FastAPI, sessions: Sessions, settings: UiSettings, gradio_dir:
 
 
 def _lifespan(
-    database: Database, data_settings: DataSettings, nudger: Nudger
+    database: Database, blobs: Blobs, data_settings: DataSettings, nudger: Nudger, stopping: threading.Event
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    janitor = Janitor(database, blobs, data_settings.staging_dir, stopping.is_set)
+    stale_uploads = partial(remove_stale_uploads, database, data_settings)
+
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         nudger.start()
-        janitor = asyncio.create_task(_clean_up_for_ever(database, data_settings))
+        cleaning = [
+            asyncio.create_task(_repeat(JANITOR_S, janitor, "The janitor")),
+            asyncio.create_task(_repeat(STALE_UPLOADS_EVERY_S, stale_uploads, "Removing stale uploads")),
+        ]
         try:
             yield
         finally:
-            janitor.cancel()
+            stopping.set()
+            for task in cleaning:
+                task.cancel()
             await run_in_threadpool(nudger.stop)
             database.close()
 
     return lifespan
 
 
-async def _clean_up_for_ever(database: Database, data_settings: DataSettings) -> None:
+async def _repeat(every_s: float, action: Callable[[], object], what: str) -> None:
     while True:
         try:
-            await run_in_threadpool(remove_stale_uploads, database, data_settings)
+            await run_in_threadpool(action)
         except (PhototagError, OSError) as error:
-            log.warning("Stale uploads were not removed: %s", error)
-        await asyncio.sleep(JANITOR_EVERY_S)
+            log.warning("%s was interrupted, and goes on in %g s: %s", what, every_s, error)
+        except Exception:  # e.g. of an object store
+            log.exception("%s failed, and is tried again in %g s.", what, every_s)
+        await asyncio.sleep(every_s)

@@ -17,6 +17,7 @@ from celery.worker import state as worker_state
 
 from db.blobs import open_blobs, space_trouble
 from db.errors import DeviceLostError
+from db.janitor import JANITOR_S, Janitor
 from db.migrate import require_current
 from db.session import Database
 from db.settings import DataSettings
@@ -74,9 +75,11 @@ class WorkerProcess:
         """Works until SIGTERM or SIGINT; then ends the chunk or group at hand and gives back the rest."""
         housekeeping = Housekeeping(self._database, self._identity, self._app, self._describe)
         polling = Polling(self._database, tagger=self._tagger, unpack=self._unpack, stopping=self._stopping)
+        janitor = Janitor(self._database, self._blobs, self._data_settings.staging_dir, self._stopping)
         periodic = [
             Periodic("housekeeping", HEARTBEAT_S, housekeeping),
             Periodic("polling", POLL_S, self._guarded(polling)),
+            Periodic("janitor", JANITOR_S, self._guarded(janitor)),
         ]
         if self._tagger is not None:
             with shown_progress("ImageNet weights") as progress:

@@ -81,6 +81,28 @@ def test_a_batch_can_be_cancelled_after_a_question(stack: Pages, open_tab: Calla
     assert tab.page.get_by_role("button", name="Cancel batch").count() == 0
 
 
+def test_a_batch_can_be_deleted_after_a_question(client: httpx.Client, open_tab: Callable[..., Tab]) -> None:
+    """The question says what goes and what stays; then the list is shown, without it."""
+    batch = finished_batch(client, photos(3, start=8))
+    tab = open_tab(f"/app/batches?batch={batch}")
+    tab.until("document.querySelectorAll('.pt-tile img').length === 3")
+
+    tab.page.get_by_role("button", name="Delete batch").click()
+    question = tab.page.get_by_role("dialog").inner_text()
+    tab.page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    still = client.get(f"/api/batches/{batch}").status_code
+    tab.page.get_by_role("button", name="Delete batch").click()
+    tab.page.get_by_role("dialog").get_by_role("button", name="Delete batch").click()
+
+    tab.until("location.pathname === '/app/batches' && location.search === ''")
+    tab.until("!!document.querySelector('h1') && !document.querySelector('.pt-chip')?.closest('.pt-head')")
+    assert "another batch has too stay" in question
+    assert "never touched" in question
+    assert still == 200
+    assert client.get(f"/api/batches/{batch}").status_code == 404
+    assert batch not in tab.page.content()
+
+
 def test_failed_photos_can_be_tried_again(stack: Pages, client: httpx.Client, open_tab: Callable[..., Tab]) -> None:
     """They say why they failed; the button leads to the new batch."""
     batch = finished_batch(client, photos(6, start=2))

@@ -86,6 +86,29 @@ def test_a_waiting_batch_is_cancelled_at_once_and_a_finished_one_stays(tmp_path:
     assert query(data_dir, "SELECT DISTINCT state FROM items") == ["cancelled"]
 
 
+def test_a_batch_is_deleted_with_its_photos_but_not_the_persons_files(tmp_path: Path) -> None:
+    """Only after a yes; a photo that another batch has stays; a wrong id deletes nothing."""
+    folder, data = tmp_path / "photos", ("--data-dir", tmp_path / "data")
+    photo_folder(folder, 3)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    both = [phototag("tag", path, *data, "--no-wait").stdout.strip() for path in (folder, files[0])]
+
+    unasked = phototag("batches", "delete", both[0], *data)
+    wrong = phototag("batches", "delete", both[0], "nosuchbatch", "--yes", *data)
+    before = query(tmp_path / "data", "SELECT count(*) FROM items")
+    deleted = as_json("batches", "delete", both[0], "--yes", *data)
+    said = phototag("batches", "delete", both[1], "--yes", *data)
+
+    assert (unasked.returncode, wrong.returncode, said.returncode) == (2, 1, 0)
+    assert "--yes" in unasked.stderr
+    assert before == [4]
+    assert deleted == [{"batch": both[0], "photos": 2, "kept": 1}]
+    assert said.stdout == f"Batch {both[1]} is deleted with 1 photos.\n"
+    for table in ("batches", "items", "photos"):
+        assert query(tmp_path / "data", f"SELECT count(*) FROM {table}") == [0]
+    assert all(path.is_file() for path in files)
+
+
 def test_model_versions_are_listed_and_shown(tagged: Path) -> None:
     """The one that tags is marked, and says what it is good for."""
     versions = as_json("models", "list", "--data-dir", tagged)

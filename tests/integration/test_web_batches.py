@@ -5,13 +5,16 @@ import io
 import json
 
 import httpx
+from sqlalchemy import select
 
 from db.labels import ensure_labels
 from db.model_versions import activate, register_version
+from db.schema import Batch
 from db.workers import beat, forget
 from tests.integration.web_batches import send_batch, tag_all
 from tests.samples import jpeg
-from tests.stack import Pages
+from tests.stack import Pages, wait_until
+from ui.batches_api import ClosedBatches
 
 
 def test_a_batch_is_shown_with_its_counts_reasons_and_photos(pages: Pages, alice: httpx.Client) -> None:
@@ -64,6 +67,55 @@ def test_a_cancelled_batch_is_over_at_once(alice: httpx.Client) -> None:
     assert cancelled.json()["state"] == "cancelled"
     assert cancelled.json()["counts"]["cancelled"] == 1
     assert again.status_code == 409
+
+
+def test_a_deleted_batch_is_gone_with_its_photos(pages: Pages, alice: httpx.Client, bob: httpx.Client) -> None:
+    """At once for people, then its rows; a photo that somebody else has too stays theirs."""
+    shared = jpeg(colour=(8, 8, 1))
+    batch = send_batch(alice, {"mine.jpg": jpeg(colour=(8, 8, 0)), "both.jpg": shared})
+    of_bob = send_batch(bob, {"both.jpg": shared})
+    tag_all(pages, batch)
+    both, mine = (alice.get(f"/api/batches/{batch}/items").json()["items"][n]["photo_id"] for n in (1, 0))
+    alice.get("/api/batches")
+
+    answer = alice.delete(f"/api/batches/{batch}")
+
+    assert (answer.status_code, answer.json()) == (200, {"id": batch})
+    assert alice.get(f"/api/batches/{batch}").status_code == 404
+    assert batch not in {each["id"] for each in alice.get("/api/batches").json()["batches"]}
+    wait_until(lambda: not _rows_of(pages, batch), "its rows are gone")
+    assert alice.get(f"/media/{mine}/320.webp").status_code == 404
+    assert alice.get(f"/media/{both}/320.webp").status_code == 404
+    assert bob.get(f"/media/{both}/320.webp").status_code == 200
+    assert bob.get(f"/api/batches/{of_bob}").json()["counts"]["tagged"] == 1
+    assert alice.delete(f"/api/batches/{batch}").status_code == 404
+
+
+def test_a_batch_that_is_being_sent_can_be_deleted(pages: Pages, alice: httpx.Client) -> None:
+    """What was half received goes with it, and no more is taken."""
+    batch = alice.post("/api/batches", json={"name": "half"}).json()["id"]
+    place = {"path": "a.jpg", "size": 1000, "offset": 0}
+    alice.put(f"/api/batches/{batch}/files/1", params=place, content=b"x" * 10)
+    staged = pages.data_dir / "staging" / "uploads" / batch
+
+    was_there = staged.exists()
+    alice.delete(f"/api/batches/{batch}")
+    more = alice.put(f"/api/batches/{batch}/files/1", params=place | {"offset": 10}, content=b"x")
+
+    assert was_there
+    assert not staged.exists()
+    assert more.status_code == 404
+
+
+def test_the_list_counts_anew_after_photos_were_deleted() -> None:
+    """A closed batch is counted once a minute at most, unless this process knows better."""
+    closed = ClosedBatches()
+    closed.keep("a", {"id": "a"})
+    closed.keep("b", {"id": "b"})
+
+    closed.forget(["a", "none"])
+
+    assert (closed.get("a"), closed.get("b")) == (None, {"id": "b"})
 
 
 def test_failed_photos_are_tried_again_as_a_new_batch(pages: Pages, alice: httpx.Client) -> None:
@@ -144,7 +196,7 @@ def test_a_batch_of_someone_else_is_like_one_that_does_not_exist(
     batch = send_batch(alice, {"a.jpg": jpeg()})
     routes = [
         ("GET", ""), ("GET", "/items"), ("GET", "/recent"), ("GET", "/results.csv"), ("GET", "/files"),
-        ("POST", "/cancel"), ("POST", "/retry"), ("POST", "/seal"),
+        ("POST", "/cancel"), ("POST", "/retry"), ("POST", "/seal"), ("DELETE", ""),
     ]  # fmt: skip
 
     for method, rest in routes:
@@ -204,3 +256,8 @@ def test_the_status_names_limits_and_the_version(pages: Pages, alice: httpx.Clie
     assert status["user"] == {"name": "alice", "role": "owner"}
     assert status["limits"]["photo_bytes"] == 1_000_000
     assert status["version"] == {"name": "starter", "is_starter": True, "notice": "It knows little.", "labels": 2}
+
+
+def _rows_of(pages: Pages, batch: str) -> list[str]:
+    with pages.database.reading() as session:
+        return list(session.scalars(select(Batch.id).where(Batch.id == batch)))

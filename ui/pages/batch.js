@@ -110,18 +110,40 @@ class BatchPage {
       batch.counts.total ? download("Download JSON Lines", "jsonl") : null,
       batch.can_retry ? button("Retry failed photos", () => this.act("retry")) : null,
       batch.can_cancel ? button("Cancel batch", () => this.confirmCancel(), "pt-danger") : null,
+      button("Delete batch", () => this.confirmDelete(), "pt-danger"),
     ].filter(Boolean));
   }
 
   confirmCancel() {
-    const dialog = h("dialog", { class: "pt-dialog", "aria-labelledby": "pt-cancel-title" },
-      h("h2", { id: "pt-cancel-title" }, "Cancel this batch?"),
-      h("p", {}, "Photos that are tagged keep their labels. The others will not be tagged."),
+    this.ask("Cancel this batch?", ["Photos that are tagged keep their labels. The others will not be tagged."], "Cancel batch", "Keep going", () => this.act("cancel"));
+  }
+
+  confirmDelete() {
+    this.ask("Delete this batch?", [
+      "Its photos go, with their labels, their previews and phototag's own copies. What is still being tagged is cancelled. This cannot be undone.",
+      "Photos that another batch has too stay there. Files that phototag reads where they lie are yours: they are never touched.",
+    ], "Delete batch", "Keep it", () => this.remove());
+  }
+
+  /** Calls `act` if the answer to a question is yes. */
+  ask(title, texts, yes, no, act) {
+    const dialog = h("dialog", { class: "pt-dialog", "aria-labelledby": "pt-ask-title" },
+      h("h2", { id: "pt-ask-title" }, title),
+      ...texts.map((text) => h("p", {}, text)),
       h("form", { method: "dialog", class: "pt-row" },
-        h("button", { class: "pt-button pt-danger", value: "yes" }, "Cancel batch"), h("button", { class: "pt-button pt-second", value: "no", autofocus: true }, "Keep going")));
-    dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") this.act("cancel"); dialog.remove(); });
+        h("button", { class: "pt-button pt-danger", value: "yes" }, yes), h("button", { class: "pt-button pt-second", value: "no", autofocus: true }, no)));
+    dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") act(); dialog.remove(); });
     document.body.append(dialog);
     dialog.showModal();
+  }
+
+  async remove() {
+    try {
+      await api(`/api/batches/${this.id}`, { method: "DELETE" });
+      window.location.assign("/app/batches");
+    } catch (error) {
+      this.trouble(error.message);
+    }
   }
 
   async act(verb) {

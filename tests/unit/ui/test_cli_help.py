@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from ui.cli import COMMANDS, LazyCommands, phototag
 
 ISSUED = ["up", "tag", "watch", "batches", "duplicates", "models", "export", "doctor", "migrate", "web", "worker"]
-SUBCOMMANDS = {"batches": {"list", "show", "retry", "cancel"}, "models": {"list", "show", "fetch"}}
+SUBCOMMANDS = {"batches": {"list", "show", "retry", "cancel", "delete"}, "models": {"list", "show", "fetch"}}
 # The middle of these would be a second and more on a machine that does nothing else.
 TOO_HEAVY = ("sqlalchemy", "gradio", "fastapi", "celery", "rich", "pydantic", "numpy", "tensorflow", "keras")
 
