@@ -28,7 +28,7 @@ from worker.settings import WorkerSettings
 def main() -> None:
     """Serves or prints, as the settings say."""
     asked: dict[str, Any] = json.loads(sys.argv[1])
-    data = DataSettings(data_dir=Path(asked["data_dir"]), database_url=None, blobs_url=None)
+    data = DataSettings(data_dir=Path(asked["data_dir"]), database_url=asked.get("database_url"), blobs_url=None)
     database = Database(data.resolved_database_url)
     upgrade(database)
     database.close()

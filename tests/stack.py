@@ -59,19 +59,28 @@ class Pages:
 
 
 @contextmanager
-def serving(data_dir: Path, limits: dict[str, int] | None = None, port: int = 0, **ui: object) -> Generator[Pages]:
+def serving(
+    data_dir: Path, limits: dict[str, int] | None = None, port: int = 0, database_url: str | None = None, **ui: object
+) -> Generator[Pages]:
     """The web application on a free port of 127.0.0.1, without a broker and without workers.
 
     Args:
         data_dir: kept when the block ends: serve it again to test a restart.
         limits: fields of `worker.limits.Limits`.
         port: 0 takes a free one.
+        database_url: SQLite in the data directory if not given.
         ui: fields of `UiSettings`.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    asked = {"data_dir": str(data_dir), "limits": limits or SMALL_LIMITS, "ui": ui, "port": port}
+    asked = {
+        "data_dir": str(data_dir),
+        "limits": limits or SMALL_LIMITS,
+        "ui": ui,
+        "port": port,
+        "database_url": database_url,
+    }
     command = [sys.executable, "-m", "tests.pages_program", json.dumps(asked)]
-    with _process(command, data_dir, r"serving (http://127\.0\.0\.1:\d+)") as pages:
+    with _process(command, data_dir, r"serving (http://127\.0\.0\.1:\d+)", database_url=database_url) as pages:
         yield pages
 
 
@@ -110,14 +119,18 @@ def wait_until(condition: Any, what: str, timeout_s: float = 30.0) -> None:
 
 @contextmanager
 def _process(
-    command: list[str], data_dir: Path, printed: str, settings: dict[str, str] | None = None
+    command: list[str],
+    data_dir: Path,
+    printed: str,
+    settings: dict[str, str] | None = None,
+    database_url: str | None = None,
 ) -> Generator[Pages]:
     log = data_dir.parent / f"{data_dir.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=ROOT, env=_environment(settings or {}), stdout=output, stderr=output)
     try:
         url = _printed_url(process, log, printed)
-        database = Database(DataSettings(data_dir=data_dir, database_url=None).resolved_database_url)
+        database = Database(DataSettings(data_dir=data_dir, database_url=database_url).resolved_database_url)
         try:
             yield Pages(url, database, data_dir, log, process)
         finally:

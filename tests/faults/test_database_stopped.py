@@ -22,6 +22,7 @@ from tests.faults.oracle import SECRET, check_logs, check_rows, watch_last_state
 from tests.faults.photos import Pictures
 from tests.integration.accepting import accept
 from tests.integration.processes import start_worker
+from tests.stack import serving
 
 SETTINGS = {"PHOTOTAG_LEASE_S": "30", "PHOTOTAG_CHUNK_LIMIT_S": "25", "PHOTOTAG_CHUNK_SIZE": "8"}
 
@@ -129,6 +130,29 @@ def wait_for_end(database: Database, crew: Crew) -> None:
         assert time.monotonic() < deadline, "photos wait for ever"
         crew.replace_dead()
         time.sleep(0.2)
+
+
+@pytest.mark.timeout(300)
+def test_the_pages_say_that_the_database_is_away_and_work_again_once_it_is_back(server: Server, data_dir: Path) -> None:
+    """F7: 503 in words for programs and for people, no photo taken meanwhile, and no password in answers or logs."""
+    with serving(data_dir, database_url=server.url) as pages, pages.client() as client:
+        server.stop_at_once()
+        answers = [
+            client.get("/api/status"),
+            client.get("/app/", headers={"Accept": "text/html"}),
+            client.post("/api/batches", json={"name": "holiday", "count": 1}),
+            client.post("/api/photos", params={"name": "a.jpg"}, content=b"bytes"),
+        ]
+        server.start()
+        back = client.get("/api/status")
+        alive = client.get("/health")
+
+    for answer in answers:
+        assert answer.status_code == 503
+        assert "The database cannot be reached" in answer.text
+        assert SECRET not in answer.text
+    assert (back.status_code, alive.status_code) == (200, 200)
+    check_logs([pages.log])
 
 
 def test_what_is_asked_while_the_database_is_away_is_an_error_of_ours(server: Server) -> None:
