@@ -1,10 +1,8 @@
 """F21 and F23: the web process dies while people send photos, and requests come many times: still one batch each."""
 
 import random
-import socket
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,7 @@ from db.schema import Batch, Item
 from db.settings import DataSettings
 from tests.faults.oracle import check_logs, check_no_orphans, check_rows, watch_last_states
 from tests.faults.photos import Pictures, healthy_tagger
-from tests.faults.web import PersistentClient
+from tests.faults.web import PersistentClient, free_port, noting
 from tests.stack import Pages, serving
 from tests.store import run_together
 
@@ -127,18 +125,3 @@ def kill_later(pages: Pages, dice: random.Random) -> None:
     time.sleep(dice.uniform(0.2, 1.0))
     pages.process.kill()
     pages.process.wait()
-
-
-def noting(errors: list[BaseException], work: Callable[[], None]) -> None:
-    """Runs `work` in a thread; what goes wrong is seen by the test."""
-    try:
-        work()
-    except BaseException as error:  # noqa: BLE001 - shown by the test
-        errors.append(error)
-
-
-def free_port() -> int:
-    """A port that nobody listens on: the web process comes back where people ask."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -1,8 +1,9 @@
 """A client that does not give up: it sends a batch as the page does, through restarts and kills of the web process."""
 
 import random
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import httpx
@@ -62,3 +63,18 @@ class PersistentClient:
             assert time.monotonic() < deadline, f"{method} {url} is not answered"
             self.refusals += 1
             time.sleep(self._dice.uniform(0.05, 0.3))
+
+
+def noting(errors: list[BaseException], work: Callable[[], None]) -> None:
+    """Runs `work` in a thread; what goes wrong is seen by the test."""
+    try:
+        work()
+    except BaseException as error:  # noqa: BLE001 - shown by the test
+        errors.append(error)
+
+
+def free_port() -> int:
+    """A port that nobody listens on: the web process comes back where people ask."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
