@@ -1,15 +1,16 @@
 """The library: the photos a person may see, filtered, sorted, page by page from a cursor."""
 
 import datetime as dt
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
-from db.library_filter import SEES_ALL, LibraryFilter, conditions, owned_by
+from db.library_filter import SEES_ALL, LibraryFilter, bounds_of, owned_by, parts_of
 from db.library_order import Cursor, Sort, beyond, sort_column
+from db.library_plan import Plan, plan_of
 from db.schema import Label, Photo, User
 
 # Ids are few bytes: a group is 10 kB, and a library of a million takes 500 queries.
@@ -77,11 +78,9 @@ def library_page(
     """
     backwards = before is not None and after is None
     direction = descending is not backwards
-    query = _tiles(sort)
-    for part in conditions(session, user, chosen):
-        query = query.where(part)
-    query = _ordered(query, sort, before if backwards else after, descending=direction).limit(limit + 1)
-    rows = session.execute(query).all()
+    plan = plan_of(session, parts_of(session, user, chosen), sort)
+    cursor = _within(chosen, sort, before if backwards else after, descending=direction)
+    rows = _rows(session, plan, sort, cursor, descending=direction, limit=limit + 1)
     photos = [_tile(row, sort) for row in rows[:limit]]
     more = len(rows) > limit
     if backwards:
@@ -95,11 +94,10 @@ def iter_library(session: Session, user: User, chosen: LibraryFilter, sort: Sort
     Raises:
         NotFoundError: as `library_page`.
     """
-    parts = conditions(session, user, chosen)
+    plan = plan_of(session, parts_of(session, user, chosen), sort)
     after: Cursor | None = None
     while True:
-        query = select(Photo.id, sort_column(sort).label("place")).where(*parts)
-        rows = session.execute(_ordered(query, sort, after, descending=descending).limit(ID_GROUP)).all()
+        rows = session.execute(_places(plan, sort, after, descending=descending, limit=ID_GROUP)).all()
         yield from (row.id for row in rows)
         if len(rows) < ID_GROUP:
             return
@@ -118,32 +116,57 @@ def get_selection(session: Session, user: User, ids: Collection[int]) -> list[in
     return found
 
 
-def _ordered(
-    query: Select[*tuple[Any, ...]], sort: Sort, after: Cursor | None, *, descending: bool
-) -> Select[*tuple[Any, ...]]:
-    columns = [Photo.id] if sort == "newest" else [sort_column(sort), Photo.id]
-    query = query.order_by(*(column.desc() if descending else column for column in columns))
+def _within(chosen: LibraryFilter, sort: Sort, cursor: Cursor | None, *, descending: bool) -> Cursor | None:
+    """The cursor, unless the range of the filter begins behind it: of two such bounds SQLite goes by one."""
+    low, high = bounds_of(chosen, sort)
+    first = high if descending else low
+    if cursor is None or first is None or type(cursor.value) is not type(first):
+        return cursor
+    return None if (cursor.value > first if descending else cursor.value < first) else cursor
+
+
+def _places(plan: Plan, sort: Sort, after: Cursor | None, *, descending: bool, limit: int) -> Select[*tuple[Any, ...]]:
+    """Id and place of the photos behind the cursor: all that is read of those that are skipped."""
+    query = select(Photo.id, sort_column(sort).label("place")).select_from(Photo)
     if sort == "score":
         query = query.where(Photo.shown_score.is_not(None))
-    return query if after is None else query.where(beyond(sort, after, descending=descending))
+    if after is not None:
+        # ahead of the filter, which has a wider bound of the same column: SQLite goes by the first
+        query = query.where(beyond(sort, after, descending=descending))
+    query = plan.apply(query)
+    return _in_order(query, sort, descending=descending).limit(limit)
 
 
-def _tiles(sort: Sort) -> Select[*tuple[Any, ...]]:
-    return select(
-        Photo.id,
-        Photo.name,
-        Photo.state,
-        Photo.has_previews,
-        Photo.width,
-        Photo.height,
-        Photo.dated_at,
-        Photo.taken_at,
-        Label.name.label("shown"),
-        Photo.shown_score,
-        Photo.shown_origin,
-        Photo.not_sure,
-        sort_column(sort).label("place"),
-    ).outerjoin(Label, Label.id == Photo.shown_label_id)
+def _rows(
+    session: Session, plan: Plan, sort: Sort, after: Cursor | None, *, descending: bool, limit: int
+) -> Sequence[Row[*tuple[Any, ...]]]:
+    places = _places(plan, sort, after, descending=descending, limit=limit).subquery()
+    query = (
+        select(
+            Photo.id,
+            Photo.name,
+            Photo.state,
+            Photo.has_previews,
+            Photo.width,
+            Photo.height,
+            Photo.dated_at,
+            Photo.taken_at,
+            Label.name.label("shown"),
+            Photo.shown_score,
+            Photo.shown_origin,
+            Photo.not_sure,
+            places.c.place,
+        )
+        .select_from(places)
+        .join(Photo, Photo.id == places.c.id)
+        .outerjoin(Label, Label.id == Photo.shown_label_id)
+    )
+    return session.execute(_in_order(query, sort, descending=descending)).all()
+
+
+def _in_order(query: Select[*tuple[Any, ...]], sort: Sort, *, descending: bool) -> Select[*tuple[Any, ...]]:
+    columns = [Photo.id] if sort == "newest" else [sort_column(sort), Photo.id]
+    return query.order_by(*(column.desc() if descending else column for column in columns))
 
 
 def _tile(row: Row[*tuple[Any, ...]], sort: Sort) -> PhotoTile:

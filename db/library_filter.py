@@ -1,13 +1,15 @@
-"""What the library is filtered by, and the conditions that say so in SQL."""
+"""What the library is filtered by, and each part of a filter in SQL: as a condition, and as ids that an index finds."""
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, Select, and_, exists, literal_column, select, true
 from sqlalchemy.orm import Session
 
 from db.batches import get_batch
+from db.library_order import Sort
 from db.names import words_of
 from db.schema import Batch, Item, Label, Photo, PhotoWord, User
 
@@ -46,28 +48,71 @@ class LibraryFilter:
     name: str = ""
 
 
-def conditions(session: Session, user: User, chosen: LibraryFilter) -> list[ColumnElement[bool]]:
-    """What a photo must meet: to be the person's to see, and each part of the filter.
+class Part(NamedTuple):
+    """One condition that photos must meet.
+
+    Attributes:
+        holds: of a row of photos.
+        ids: the photos that meet it, some more than once, read from an index alone; None where most photos do.
+        ordered: an index that holds these photos in the order of `dated_at`.
+        covering: an index that finds them with all that is filtered or sorted by, but for names.
+        is_near: the photos lie close to each other.
+        probe: as `holds`, in words that PostgreSQL checks photo by photo, instead of collecting all that meet it first.
+        in_name: of the photos' names alone, and met by all that meet the part.
+    """
+
+    holds: ColumnElement[bool]
+    ids: Select[Any] | None = None
+    ordered: str | None = None
+    covering: str | None = None
+    is_near: bool = False
+    probe: ColumnElement[bool] | None = None
+    in_name: ColumnElement[bool] | None = None
+
+
+def parts_of(session: Session, user: User, chosen: LibraryFilter) -> list[Part]:
+    """What a photo must meet: each part of the filter, and to be the person's to see.
+
+    They are checked in this order: numbers first, then texts, then what is read elsewhere.
 
     Raises:
         NotFoundError: the batch does not exist, or is not theirs to see.
     """
-    parts = [*_facts(chosen), *_days(chosen)]
-    if user.role not in SEES_ALL:
-        parts.append(owned_by(user))
-    if chosen.batch_id is not None:
-        batch = get_batch(session, chosen.batch_id, user)
-        parts.append(exists().where(Item.photo_id == Photo.id, Item.batch_id == batch.id))
+    parts = [*_of_facts(chosen)]
     if chosen.label_id is not None:
-        parts.append(Photo.shown_label_id.in_(label_ids(session, chosen.label_id)))
-    parts += [exists().where(PhotoWord.photo_id == Photo.id, begins(word)) for word in words_of(chosen.name)]
+        labels = label_ids(session, chosen.label_id)
+        index = "ix_photos_label_dated"
+        parts.append(_part(Photo.shown_label_id.in_(labels), index if len(labels) == 1 else None, index))
+    parts += [*_of_ranges(chosen), *_of_state(chosen)]
+    if user.role not in SEES_ALL:
+        theirs = select(Item.photo_id).where(*_in_own_batch(user))
+        parts.append(Part(owned_by(user), theirs, is_near=True))
+    if chosen.batch_id is not None:
+        batch = Item.batch_id == get_batch(session, chosen.batch_id, user).id
+        in_batch = select(Item.photo_id).where(batch, Item.photo_id.is_not(None))
+        parts.append(Part(exists().where(Item.photo_id == Photo.id, batch), in_batch, is_near=True))
+    parts += map(_of_word, words_of(chosen.name))
     return parts
+
+
+def bounds_of(chosen: LibraryFilter, sort: Sort) -> tuple[Any, Any]:
+    """The least and the greatest value that a filter lets through, both included, of what photos are sorted by."""
+    if sort == "score":
+        scores = (chosen.min_score, chosen.max_score)
+        low, high = (None if score is None else float(score) for score in scores)
+        return low, high
+    if sort != "date":
+        return None, None
+    first, last = chosen.taken_from, chosen.taken_to
+    return (
+        None if first is None else dt.datetime.combine(first, dt.time.min),
+        None if last is None else dt.datetime.combine(last, dt.time.max),
+    )
 
 
 def owned_by(user: User) -> ColumnElement[bool]:
     """The photo has a place in a batch of theirs."""
-    mine = Item.photo_id == Photo.id, Batch.id == Item.batch_id, Batch.owner_id == user.id
-    return exists().where(*mine)
+    return exists().where(Item.photo_id == Photo.id, *_in_own_batch(user))
 
 
 def label_ids(session: Session, label_id: int) -> list[int]:
@@ -77,32 +122,55 @@ def label_ids(session: Session, label_id: int) -> list[int]:
     return list(session.scalars(select(below.c.id)))
 
 
-def begins(word: str) -> ColumnElement[bool]:
-    """A row of `photo_words` whose word begins so: a range of its key."""
-    return PhotoWord.word.between(word, word + LAST_CHARACTER)
+def _of_word(word: str) -> Part:
+    begins = PhotoWord.word.between(word, word + LAST_CHARACTER)
+    of_photo = PhotoWord.photo_id == Photo.id
+    return Part(
+        exists().where(of_photo, begins),
+        select(PhotoWord.photo_id).where(begins),
+        probe=select(true()).where(of_photo, begins).limit(1).correlate(Photo).scalar_subquery(),
+        in_name=Photo.name_key.contains(word, autoescape=True),
+    )
 
 
-def _facts(chosen: LibraryFilter) -> list[ColumnElement[bool]]:
-    parts: list[ColumnElement[bool]] = []
-    if chosen.state is not None:
-        parts.append(Photo.state == chosen.state)
+def _in_own_batch(user: User) -> tuple[ColumnElement[bool], ...]:
+    theirs = select(Batch.id).where(Batch.owner_id == user.id)
+    return Item.batch_id.in_(theirs), Item.photo_id.is_not(None)
+
+
+def _part(holds: ColumnElement[bool], ordered: str | None = None, covering: str | None = None) -> Part:
+    return Part(holds, select(Photo.id).where(holds), ordered, covering)
+
+
+def _of_facts(chosen: LibraryFilter) -> Iterator[Part]:
+    if chosen.not_sure:
+        yield _part(literal_column("photos.not_sure"), "ix_photos_unsure", "ix_photos_unsure")
+    elif chosen.not_sure is not None:
+        yield Part(literal_column("NOT photos.not_sure"))
     if chosen.camera_id is not None:
-        parts.append(Photo.camera_id == chosen.camera_id)
+        yield _part(Photo.camera_id == chosen.camera_id, "ix_photos_camera_dated")
     if chosen.format is not None:
-        parts.append(Photo.format == chosen.format)
-    if chosen.not_sure is not None:
-        parts.append(Photo.not_sure.is_(chosen.not_sure))
-    if chosen.min_score is not None:
-        parts.append(Photo.shown_score >= chosen.min_score)
-    if chosen.max_score is not None:
-        parts.append(Photo.shown_score <= chosen.max_score)
-    return parts
+        yield _part(Photo.format == chosen.format, "ix_photos_format_dated")
 
 
-def _days(chosen: LibraryFilter) -> list[ColumnElement[bool]]:
-    parts: list[ColumnElement[bool]] = []
-    if chosen.taken_from is not None:
-        parts.append(Photo.dated_at >= dt.datetime.combine(chosen.taken_from, dt.time.min))
-    if chosen.taken_to is not None:
-        parts.append(Photo.dated_at <= dt.datetime.combine(chosen.taken_to, dt.time.max))
-    return parts
+def _of_ranges(chosen: LibraryFilter) -> Iterator[Part]:
+    first, last = bounds_of(chosen, "date")
+    days = [*([Photo.dated_at >= first] if first else ()), *([Photo.dated_at <= last] if last else ())]
+    if days:
+        yield _part(and_(*days), covering="ix_photos_dated")
+    low, high = bounds_of(chosen, "score")
+    scores = [
+        *([Photo.shown_score >= low] if low is not None else ()),
+        *([Photo.shown_score <= high] if high is not None else ()),
+    ]
+    if scores:
+        yield _part(and_(*scores), covering="ix_photos_score")
+
+
+def _of_state(chosen: LibraryFilter) -> Iterator[Part]:
+    if chosen.state == "tagged":
+        yield Part(Photo.state == chosen.state)  # most are
+    elif chosen.state is not None:
+        # with the condition of the partial index in its own words
+        few = (Photo.state == chosen.state) & literal_column("photos.state <> 'tagged'")
+        yield _part(few, "ix_photos_not_tagged", "ix_photos_not_tagged")

@@ -24,6 +24,8 @@ OPEN_ITEM_STATES = ("ready", "leased")
 BATCH_STATES = ("receiving", "unpacking", "running", "finished", "cancelled", "refused")
 OPEN_BATCH_STATES = ("receiving", "unpacking", "running")
 PHOTO_STATES = ("untagged", "tagged", "refused", "failed")
+# What pages of the library filter by, in the indexes of their orders.
+FILTERED = ("state", "not_sure", "shown_label_id", "camera_id", "format")
 ROLES = ("owner", "reviewer", "admin")
 
 
@@ -133,26 +135,32 @@ class Camera(Base):
 class Photo(Base):
     """A photo is its content. What pages show of it, filter and sort by stands here.
 
-    Each index of the library begins with what is filtered by and goes on with what is sorted by, so that a page is read
-    from one place; `shown_label_id` stands at its end, so that labels are counted without a look at the rows.
+    Four indexes hold the orders of the library, each with all that filters look at: a page that is far away is found
+    without a look at the rows, ten times as fast. The others find the photos of one part of a filter (`db.library_plan`).
     """
 
     __tablename__ = "photos"
     __table_args__ = (
         CheckConstraint("shown_origin IN ('person', 'model')", name="shown_origin"),
         CheckConstraint(_one_of("state", PHOTO_STATES), name="state"),
-        Index("ix_photos_dated", "dated_at", "id", "shown_label_id"),
-        Index("ix_photos_score", "shown_score", "id", "shown_label_id"),
-        Index("ix_photos_name", "name_key", "id"),
-        Index("ix_photos_label_dated", "shown_label_id", "dated_at", "id"),
-        Index("ix_photos_label_score", "shown_label_id", "shown_score", "id"),
-        Index("ix_photos_camera_dated", "camera_id", "dated_at", "id", "shown_label_id"),
-        Index("ix_photos_format_dated", "format", "dated_at", "id", "shown_label_id"),
+        Index("ix_photos_dated", "dated_at", "id", *FILTERED, "shown_score"),
+        Index("ix_photos_score", "shown_score", "id", *FILTERED, "dated_at"),
+        Index("ix_photos_name", "name_key", "id", *FILTERED, "dated_at", "shown_score"),
+        Index("ix_photos_newest", "id", *FILTERED, "dated_at", "shown_score"),
+        Index(
+            "ix_photos_label_dated",
+            "shown_label_id",
+            "dated_at",
+            "id",
+            *("state", "not_sure", "camera_id", "format", "shown_score"),
+        ),
+        Index("ix_photos_camera_dated", "camera_id", "dated_at", "id"),
+        Index("ix_photos_format_dated", "format", "dated_at", "id"),
         Index(
             "ix_photos_unsure",
             "dated_at",
             "id",
-            "shown_label_id",
+            *("state", "shown_label_id", "camera_id", "format", "shown_score"),
             sqlite_where=text("not_sure"),
             postgresql_where=text("not_sure"),
         ),
@@ -161,6 +169,7 @@ class Photo(Base):
             "state",
             "dated_at",
             "id",
+            *("not_sure", "shown_label_id", "camera_id", "format", "shown_score"),
             sqlite_where=text("state <> 'tagged'"),
             postgresql_where=text("state <> 'tagged'"),
         ),
@@ -424,8 +433,8 @@ class Item(Base):
             sqlite_where=text("state = 'leased'"),
             postgresql_where=text("state = 'leased'"),
         ),
-        # progress is counted from this index alone, without a look at the rows
-        Index("ix_items_batch_state", "batch_id", "state", "code", "finished_at"),
+        # progress is counted and a batch's photos are found from this index alone, without a look at the rows
+        Index("ix_items_batch_state", "batch_id", "state", "code", "finished_at", "photo_id"),
         Index("ix_items_photo_id", "photo_id", "batch_id"),
         # the fence is (id, attempt, owner): the id of a deleted item must never come back
         {"sqlite_autoincrement": True},

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Engine, Float, create_engine, event, func, literal_column
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -136,6 +137,7 @@ def _make_engine(url: str, *, begin: str) -> Engine:
             },
         )
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_TIMEOUT_S})
+    engine.dialect.statement_compiler = _HintingCompiler
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -148,3 +150,10 @@ def _make_engine(url: str, *, begin: str) -> Engine:
         connection.exec_driver_sql(begin)
 
     return engine
+
+
+class _HintingCompiler(SQLiteCompiler):
+    """Writes the hint of a select behind its table: INDEXED BY, which SQLAlchemy does not know."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        return text

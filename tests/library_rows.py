@@ -68,7 +68,7 @@ def add_places(session: Session, batch_id: str, photo_ids: Iterable[int]) -> Non
     session.execute(insert(Item), rows)
 
 
-def fill_library(session: Session, photos: int, seed: int = 1) -> Library:
+def fill_library(session: Session, photos: int, seed: int = 1, exif: dict[str, Any] | None = None) -> Library:
     """Photos of every kind, with many equal values; two owners with two batches each, some photos in both."""
     chance = random.Random(seed)
     label_ids = ensure_labels(session, LABELS)
@@ -76,7 +76,7 @@ def fill_library(session: Session, photos: int, seed: int = 1) -> Library:
     session.add_all(cameras)
     session.flush()
     camera_ids = [camera.id for camera in cameras]
-    rows = [_any_row(chance, number, label_ids, camera_ids) for number in range(photos)]
+    rows = [_any_row(chance, number, label_ids, camera_ids) | {"exif": exif} for number in range(photos)]
     photo_ids = add_photos(session, rows)
     owners = [add_user(session, f"owner {number}") for number in range(2)]
     batch_ids = [create_batch(session, owner.id, "b", priority=5).id for owner in owners for _ in range(2)]

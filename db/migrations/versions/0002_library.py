@@ -13,17 +13,25 @@ down_revision = "0001"
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 TIME = sa.DateTime(timezone=True)
 STEP = 1000
+FILTERED = ["state", "not_sure", "shown_label_id", "camera_id", "format"]
 PHOTO_INDEXES = {
-    "ix_photos_dated": ["dated_at", "id", "shown_label_id"],
-    "ix_photos_score": ["shown_score", "id", "shown_label_id"],
-    "ix_photos_name": ["name_key", "id"],
-    "ix_photos_label_dated": ["shown_label_id", "dated_at", "id"],
-    "ix_photos_label_score": ["shown_label_id", "shown_score", "id"],
-    "ix_photos_camera_dated": ["camera_id", "dated_at", "id", "shown_label_id"],
-    "ix_photos_format_dated": ["format", "dated_at", "id", "shown_label_id"],
-    "ix_photos_unsure": ["dated_at", "id", "shown_label_id"],
-    "ix_photos_not_tagged": ["state", "dated_at", "id"],
+    "ix_photos_dated": ["dated_at", "id", *FILTERED, "shown_score"],
+    "ix_photos_score": ["shown_score", "id", *FILTERED, "dated_at"],
+    "ix_photos_name": ["name_key", "id", *FILTERED, "dated_at", "shown_score"],
+    "ix_photos_newest": ["id", *FILTERED, "dated_at", "shown_score"],
+    "ix_photos_label_dated": [
+        *("shown_label_id", "dated_at", "id"),
+        *("state", "not_sure", "camera_id", "format", "shown_score"),
+    ],
+    "ix_photos_camera_dated": ["camera_id", "dated_at", "id"],
+    "ix_photos_format_dated": ["format", "dated_at", "id"],
+    "ix_photos_unsure": ["dated_at", "id", "state", "shown_label_id", "camera_id", "format", "shown_score"],
+    "ix_photos_not_tagged": [
+        *("state", "dated_at", "id"),
+        *("not_sure", "shown_label_id", "camera_id", "format", "shown_score"),
+    ],
 }
+BATCH_STATE = ["batch_id", "state", "code", "finished_at"]
 PARTIAL = {"ix_photos_unsure": sa.text("not_sure"), "ix_photos_not_tagged": sa.text("state <> 'tagged'")}
 
 STATE = "ck_photos_state CHECK (state IN ('untagged', 'tagged', 'refused', 'failed'))"
@@ -49,6 +57,8 @@ def upgrade() -> None:
     )
     op.drop_index("ix_items_photo_id", "items")
     op.create_index("ix_items_photo_id", "items", ["photo_id", "batch_id"])
+    op.drop_index("ix_items_batch_state", "items")
+    op.create_index("ix_items_batch_state", "items", [*BATCH_STATE, "photo_id"])
     _make_hashes()
     _make_watched()
     _make_garbage()
@@ -60,6 +70,8 @@ def downgrade() -> None:
         op.drop_table(table)
     op.drop_index("ix_items_photo_id", "items")
     op.create_index("ix_items_photo_id", "items", ["photo_id"])
+    op.drop_index("ix_items_batch_state", "items")
+    op.create_index("ix_items_batch_state", "items", BATCH_STATE)
     op.drop_column("items", "gone_at")
     for name in PHOTO_INDEXES:
         op.drop_index(name, "photos")
