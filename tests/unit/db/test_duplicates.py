@@ -83,7 +83,7 @@ def test_pages_follow_the_newest_photo_of_each_group(database: Database) -> None
     with database.transaction() as session:
         admin = local_admin(session)
         old = add_group(session, {}, phash=SOME)
-        between = add_group(session, {}, {}, phash=OTHER)
+        between = add_group(session, {}, {}, {}, phash=OTHER)
         copy = add_group(session, {}, phash=SOME)
         add_group(session, {}, phash=0x0F0F0F0F0F0F0F0F)
 
