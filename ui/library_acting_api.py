@@ -18,6 +18,7 @@ from db.schema import User
 from db.session import Database
 from db.settings import DataSettings
 from ui.access import Needs
+from ui.batches_api import ClosedBatches
 from ui.downloads import attachment, parts, write_lines
 from ui.library_api import PhotoId
 from ui.library_view import Selection, View
@@ -40,7 +41,9 @@ class ChosenQuery(View):
     ids: Annotated[str | None, Field(pattern=IDS, max_length=MAX_IDS_CHARS)] = None
 
 
-def library_acting_routes(database: Database, blobs: Blobs, data: DataSettings, nudger: Nudger) -> APIRouter:
+def library_acting_routes(
+    database: Database, blobs: Blobs, data: DataSettings, nudger: Nudger, closed: ClosedBatches
+) -> APIRouter:
     """GET downloads and exports, POST tag and delete."""
     router = APIRouter(prefix="/api/library")
 
@@ -91,6 +94,7 @@ def library_acting_routes(database: Database, blobs: Blobs, data: DataSettings, 
         for start in range(0, len(ids), DELETE_GROUP):
             with database.transaction() as session:
                 deleted += delete_photos(session, user, ids[start : start + DELETE_GROUP])
+        closed.forget(deleted.batch_ids)
         return {"selected": len(ids), "photos": deleted.photos, "items": deleted.items}
 
     return router

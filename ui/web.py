@@ -89,7 +89,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(deleting_routes(database, data_settings, closed, stopping.is_set))
     app.include_router(media_routes(database, blobs))
     app.include_router(library_routes(database))
-    app.include_router(library_acting_routes(database, blobs, data_settings, nudger))
+    app.include_router(library_acting_routes(database, blobs, data_settings, nudger, closed))
     app.include_router(duplicates_routes(database))
     app.add_api_route("/", lambda: RedirectResponse(f"{MOUNT}/", 303), methods=["GET"], name="home")
     answer_errors(app)

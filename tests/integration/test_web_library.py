@@ -214,10 +214,13 @@ def test_deleted_photos_are_gone_for_their_owner_and_stay_for_others(
     tag_all(pages, batch)
     ids = sorted(ids_of(alice, batch))
 
+    alice.get("/api/batches")  # the list remembers what it showed
     deleted = alice.post("/api/library/delete", json={"ids": ids[:1]})
+    listed = {each["id"]: each["counts"]["total"] for each in alice.get("/api/batches").json()["batches"]}
 
     assert deleted.status_code == 200, deleted.text
     assert ids_of(alice, batch) == ids[1:]
+    assert listed[batch] == 1
     assert sorted(ids_of(bob, of_bob)) == ids
     assert alice.get(f"/api/library/photos/{ids[0]}").status_code == 404
     bob.post("/api/library/delete", json={"view": {"batch": of_bob}})

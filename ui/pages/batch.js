@@ -74,7 +74,7 @@ class BatchPage {
       h("div", { class: "pt-head" }, h("h1", {}, batch.name), this.chip),
       h("section", { class: "pt-card pt-progress", "aria-label": "Progress" }, this.bar, this.numbers, this.reasons, this.actions, this.problem),
       this.archives, this.recent,
-      h("div", { class: "pt-grid-head" }, h("h2", {}, "Photos"), this.filters), this.grid.element);
+      h("div", { class: "pt-grid-head" }, h("h2", {}, "Photos"), h("a", { class: "pt-soft", href: `/app/library?batch=${this.id}` }, "Filter and sort them in the Library"), this.filters), this.grid.element);
   }
 
   paint(batch) {
