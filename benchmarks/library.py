@@ -1,6 +1,6 @@
 """What a page of the library costs with a million photos: every filter in every order, on SQLite and on PostgreSQL.
 
-    python benchmarks/library.py [--rows 1000000] [--sqlite FILE] [--postgres URL] [--only NAME]
+    python benchmarks/library.py [--rows 1000000] [--sqlite FILE] [--postgres URL] [--only NAME] [--cpu]
 
 The photos are generated (some minutes for each database); a file or a database that holds a library is used as it is.
 Without --postgres a server of the test dependencies is started in a temporary folder. A page has 100 photos; of each
@@ -168,15 +168,6 @@ def _pages(
                         ),
                     )
                 )
-                if times[-1] > 0.15:
-                    print(
-                        "    slow",
-                        f"{1000 * times[-1]:.0f}",
-                        sort,
-                        descending,
-                        after and after.value,
-                        {k: v for k in one.__slots__ if (v := getattr(one, k)) not in (None, "", "tagged")},
-                    )
     total += times
     return times
 

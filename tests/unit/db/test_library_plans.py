@@ -71,7 +71,7 @@ def test_no_page_reads_the_whole_table(database: Database, budget: int, monkeypa
                 user = admin if number % 4 else library.owners[0]
                 library_page(session, user, chosen, sort, descending=True, after=PLACES[sort], limit=50)
 
-    assert len(plans) > 18 * 4
+    assert len(plans) >= 18 * 4
     assert {query: plan for query, plan in plans.items() if WHOLE_TABLE.search(plan)} == {}
 
 
