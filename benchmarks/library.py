@@ -156,18 +156,15 @@ def _cursors(session: Session, sort: Sort, chance: random.Random) -> list[Cursor
 def _pages(
     database: Database, user: User, chosen: list[LibraryFilter], sort: Sort, cursors: list[Cursor], total: list[float]
 ) -> list[float]:
-    times: list[float] = []
-    for one in chosen:
-        for descending in (True, False):
-            for after in (None, *cursors):
-                times.append(
-                    _timed(
-                        database,
-                        lambda s, f=one, d=descending, a=after: library_page(
-                            s, user, f, sort, descending=d, after=a, limit=PAGE
-                        ),
-                    )
-                )
+    times = [
+        _timed(
+            database,
+            lambda s, f=one, d=descending, a=after: library_page(s, user, f, sort, descending=d, after=a, limit=PAGE),
+        )
+        for one in chosen
+        for descending in (True, False)
+        for after in (None, *cursors)
+    ]
     total += times
     return times
 
