@@ -4,6 +4,7 @@ import random
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,14 @@ SHORT = Size(photos=60, people=3, workers=1, restarts=1, stops_within_s=15)
 FULL = Size(photos=2000, people=20, workers=2, restarts=5, stops_within_s=5)
 
 
+@pytest.fixture
+def workers() -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """Those that run now; none is left behind."""
+    running: list[subprocess.Popen[bytes]] = []
+    yield running
+    kill_all(running)
+
+
 @pytest.mark.parametrize(
     "size",
     [
@@ -49,7 +58,11 @@ FULL = Size(photos=2000, people=20, workers=2, restarts=5, stops_within_s=5)
     ],
 )
 def test_a_rolling_restart_under_load_loses_nothing_and_leaves_no_lease(
-    data_dir: Path, pictures: Pictures, dice: random.Random, size: Size
+    data_dir: Path,
+    pictures: Pictures,
+    dice: random.Random,
+    workers: list["subprocess.Popen[bytes]"],
+    size: Size,
 ) -> None:
     """F20: SIGTERM ends each process in time; what was answered is kept, what was held is given back."""
     port = free_port()
@@ -59,7 +72,7 @@ def test_a_rolling_restart_under_load_loses_nothing_and_leaves_no_lease(
     with serving(data_dir, port=port) as pages, pages.client() as client:
         watch_last_states(pages.database)
         accepted[accept(pages.database, pictures.folder(data_dir / "photos", size.photos, first=1000))] = size.photos
-        workers = [_start(pages) for _ in range(size.workers)]
+        workers += [_start(pages) for _ in range(size.workers)]
 
         def send(number: int) -> None:
             with PersistentClient(pages.url, client.cookies, random.Random(number), pause_s=0.2) as person:
@@ -81,12 +94,10 @@ def test_a_rolling_restart_under_load_loses_nothing_and_leaves_no_lease(
                 time.sleep(dice.uniform(0, 1))
             stops.append(_stop(pages.process))
     with serving(data_dir, port=port) as pages:
-        try:
-            for person in people:
-                person.join()
-            wait_until(lambda: open_items(pages.database) == 0, 120, "all photos end")
-        finally:
-            kill_all(workers)
+        for person in people:
+            person.join()
+        wait_until(lambda: open_items(pages.database) == 0, 120, "all photos end")
+        kill_all(workers)
         assert errors == []
         total = size.photos + FILES * size.people * (size.restarts + 1)
         assert check_rows(pages.database, accepted, pictures.top) == {"tagged": total}
