@@ -54,13 +54,19 @@ def ensure_labels(session: Session, paths: Sequence[Sequence[str]]) -> list[int]
 
 def label_paths(session: Session, ids: Collection[int]) -> dict[int, tuple[str, ...]]:
     """The names from the topmost parent down to each label. Unknown ids are left out."""
+    rows = with_ancestors(session, ids)
+    return {label_id: _path(label_id, rows) for label_id in ids if label_id in rows}
+
+
+def with_ancestors(session: Session, ids: Collection[int]) -> dict[int, tuple[str, int | None]]:
+    """Name and parent's id of each label and of all labels above it, by id. A query for each level."""
     rows: dict[int, tuple[str, int | None]] = {}
     wanted = set(ids)
     while wanted:
         found = _names_and_parents(session, wanted)
         rows.update(found)
         wanted = {parent for _, parent in found.values() if parent is not None} - rows.keys()
-    return {label_id: _path(label_id, rows) for label_id in ids if label_id in rows}
+    return rows
 
 
 def _ensure_level(session: Session, paths: Iterable[Sequence[str]], ids: dict[str, int]) -> None:

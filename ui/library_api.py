@@ -7,6 +7,7 @@ from fastapi import Path as PathParameter
 from pydantic import Field
 
 from db.batches import list_batches
+from db.labels import with_ancestors
 from db.library import library_page
 from db.library_counts import count_photos, label_counts, list_cameras, list_formats
 from db.library_filter import LibraryFilter
@@ -61,15 +62,18 @@ def library_routes(database: Database) -> APIRouter:
 
     @router.get("/counts")
     def counts(view: Annotated[View, Query()], user: Owner) -> Json:
-        """How many photos the view has, how many each label has under the other filters, and how many wait."""
+        """How many photos the view has, how many each label has under the other filters, and how many wait.
+
+        Labels that stand above others are there too, with the photos of their own; the page adds up.
+        """
         with database.reading() as session:
-            labels = label_counts(session, user, view.chosen)
+            photos = {label.label_id: label.photos for label in label_counts(session, user, view.chosen)}
             return {
                 "photos": count_photos(session, user, view.chosen),
                 "waiting": count_photos(session, user, LibraryFilter(state="untagged")),
                 "labels": [
-                    {"id": label.label_id, "name": label.name, "parent": label.parent_id, "photos": label.photos}
-                    for label in labels
+                    {"id": label_id, "name": name, "parent": parent, "photos": photos.get(label_id, 0)}
+                    for label_id, (name, parent) in with_ancestors(session, photos).items()
                 ],
             }
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
-from db.schema import Item, Photo
+from db.labels import ensure_labels
+from db.schema import Item, Label, Photo
 from tests.integration.web_batches import send_batch, tag_all
 from tests.samples import jpeg
 from tests.stack import Pages
@@ -86,6 +87,22 @@ def test_counts_stand_beside_the_photos(pages: Pages, alice: httpx.Client) -> No
     choices = alice.get("/api/library/choices").json()
     assert "JPEG" in [each["name"] for each in choices["formats"]]
     assert batch in [each["id"] for each in choices["batches"]]
+
+
+def test_a_label_finds_what_stands_below_it(pages: Pages, alice: httpx.Client) -> None:
+    """And is listed above it, although no photo shows it by itself."""
+    batch = send_batch(alice, photos(2, 25))
+    tag_all(pages, batch)
+    with pages.database.transaction() as session:
+        (animal,) = ensure_labels(session, [("animal",)])
+        session.execute(update(Label).where(Label.name == "dog").values(parent_id=animal))
+
+    counts = alice.get("/api/library/counts", params={"batch": batch, "label": animal}).json()
+
+    found = {label["name"]: (label["parent"], label["photos"]) for label in counts["labels"]}
+    assert found == {"animal": (None, 0), "dog": (animal, 2)}
+    assert counts["photos"] == 2
+    assert len(names(alice.get("/api/library", params={"batch": batch, "label": animal}))) == 2
 
 
 def test_one_photo_tells_all(pages: Pages, alice: httpx.Client) -> None:
