@@ -25,7 +25,8 @@ from sqlalchemy import func, make_url, select, text
 from sqlalchemy.orm import Session
 
 from db.library import Cursor, LibraryFilter, Sort, library_page
-from db.library_counts import count_photos, label_counts, list_cameras, list_formats
+from db.library_choices import list_cameras, list_formats
+from db.library_counts import count_photos, label_counts
 from db.library_order import sort_column
 from db.migrate import upgrade
 from db.photo_view import photo_view

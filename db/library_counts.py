@@ -1,4 +1,4 @@
-"""How many photos of the library there are: of a filter, by label, by camera, by format."""
+"""How many photos of the library there are: of a filter, by label."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -6,9 +6,9 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from db.library_filter import SEES_ALL, LibraryFilter, owned_by, parts_of
+from db.library_filter import LibraryFilter, parts_of
 from db.library_plan import Plan, plan_of
-from db.schema import Camera, Label, Photo, User
+from db.schema import Label, Photo, User
 
 # Nothing stops a count early: all million entries of an index are the other way.
 BUDGET = 1_000_000
@@ -20,21 +20,6 @@ class LabelCount(NamedTuple):
     label_id: int
     name: str
     parent_id: int | None
-    photos: int
-
-
-class CameraCount(NamedTuple):
-    """A camera and how many photos it took."""
-
-    camera_id: int
-    name: str
-    photos: int
-
-
-class FormatCount(NamedTuple):
-    """A format and how many photos have it."""
-
-    format: str
     photos: int
 
 
@@ -68,22 +53,3 @@ def label_counts(session: Session, user: User, chosen: LibraryFilter) -> list[La
 
 def _plan(session: Session, user: User, chosen: LibraryFilter) -> Plan:
     return plan_of(session, parts_of(session, user, chosen), "newest", budget=BUDGET, whole=True)
-
-
-def list_cameras(session: Session, user: User) -> list[CameraCount]:
-    """The cameras of the photos the person may see, by name."""
-    counts = select(Photo.camera_id, func.count().label("photos")).where(Photo.camera_id.is_not(None))
-    if user.role not in SEES_ALL:
-        counts = counts.where(owned_by(user))
-    found = counts.group_by(Photo.camera_id).subquery()
-    query = select(Camera.id, Camera.name, found.c.photos).join(found, found.c.camera_id == Camera.id)
-    return [CameraCount(*row) for row in session.execute(query.order_by(Camera.name))]
-
-
-def list_formats(session: Session, user: User) -> list[FormatCount]:
-    """The formats of the photos the person may see, by name."""
-    query = select(Photo.format, func.count()).where(Photo.format.is_not(None))
-    if user.role not in SEES_ALL:
-        query = query.where(owned_by(user))
-    rows = session.execute(query.group_by(Photo.format).order_by(Photo.format))
-    return [FormatCount(name, photos) for name, photos in rows if name is not None]

@@ -85,7 +85,7 @@ def parts_of(session: Session, user: User, chosen: LibraryFilter) -> list[Part]:
         parts.append(_part(Photo.shown_label_id.in_(labels), index if len(labels) == 1 else None, index))
     parts += [*_of_ranges(chosen), *_of_state(chosen)]
     if user.role not in SEES_ALL:
-        theirs = select(Item.photo_id).where(*_in_own_batch(user))
+        theirs = select(Item.photo_id).where(*in_own_batch(user))
         parts.append(Part(owned_by(user), theirs, is_near=True))
     if chosen.batch_id is not None:
         batch = Item.batch_id == get_batch(session, chosen.batch_id, user).id
@@ -112,7 +112,13 @@ def bounds_of(chosen: LibraryFilter, sort: Sort) -> tuple[Any, Any]:
 
 def owned_by(user: User) -> ColumnElement[bool]:
     """The photo has a place in a batch of theirs."""
-    return exists().where(Item.photo_id == Photo.id, *_in_own_batch(user))
+    return exists().where(Item.photo_id == Photo.id, *in_own_batch(user))
+
+
+def in_own_batch(user: User) -> tuple[ColumnElement[bool], ...]:
+    """The item has a photo, and is of a batch of theirs."""
+    theirs = select(Batch.id).where(Batch.owner_id == user.id)
+    return Item.batch_id.in_(theirs), Item.photo_id.is_not(None)
 
 
 def label_ids(session: Session, label_id: int) -> list[int]:
@@ -131,11 +137,6 @@ def _of_word(word: str) -> Part:
         probe=select(true()).where(of_photo, begins).limit(1).correlate(Photo).scalar_subquery(),
         in_name=Photo.name_key.contains(word, autoescape=True),
     )
-
-
-def _in_own_batch(user: User) -> tuple[ColumnElement[bool], ...]:
-    theirs = select(Batch.id).where(Batch.owner_id == user.id)
-    return Item.batch_id.in_(theirs), Item.photo_id.is_not(None)
 
 
 def _part(holds: ColumnElement[bool], ordered: str | None = None, covering: str | None = None) -> Part:

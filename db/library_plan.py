@@ -78,7 +78,7 @@ def plan_of(session: Session, parts: list[Part], sort: Sort, *, budget: int | No
     if _weight(best, sort, sqlite=sqlite) == COVERED and best.covering:
         return Plan([part.holds for part in parts], best.covering)
     others = [part.holds for part in parts if part is not best]
-    return Plan([_among(best.ids, sqlite=sqlite), *others], None)
+    return Plan([among(best.ids, sqlite=sqlite), *others], None)
 
 
 def _probes(parts: list[Part], sort: Sort) -> Iterator[ColumnElement[bool]]:
@@ -94,7 +94,7 @@ def _weight(part: Part, sort: Sort, *, sqlite: bool) -> int:
     return LOOK_UP_NEAR if part.is_near else LOOK_UP
 
 
-def _among(ids: Select[Any], *, sqlite: bool) -> ColumnElement[bool]:
+def among(ids: Select[Any], *, sqlite: bool) -> ColumnElement[bool]:
     """The condition that makes both databases look photos up by their ids, one after the other, whatever their number."""
     if sqlite:
         return Photo.id.in_(ids)

@@ -9,7 +9,8 @@ from pydantic import Field
 from db.batches import list_batches
 from db.labels import with_ancestors
 from db.library import library_page
-from db.library_counts import count_photos, label_counts, list_cameras, list_formats
+from db.library_choices import list_cameras, list_formats
+from db.library_counts import count_photos, label_counts
 from db.library_filter import LibraryFilter
 from db.photo_view import photo_view
 from db.schema import User
@@ -83,10 +84,9 @@ def library_routes(database: Database) -> APIRouter:
         with database.reading() as session:
             return {
                 "cameras": [
-                    {"id": camera.camera_id, "name": camera.name, "photos": camera.photos}
-                    for camera in list_cameras(session, user)[:CHOICES]
+                    {"id": camera.camera_id, "name": camera.name} for camera in list_cameras(session, user)[:CHOICES]
                 ],
-                "formats": [{"name": each.format, "photos": each.photos} for each in list_formats(session, user)],
+                "formats": [{"name": name} for name in list_formats(session, user)],
                 "batches": [
                     {"id": batch.id, "name": batch.name, "created_at": batch.created_at.isoformat()}
                     for batch in list_batches(session, user, CHOICES)

@@ -1,6 +1,6 @@
 // The controls above the grid: a search in file names, the order, a panel with all filters, and chips for those set.
 
-import { count, h, icon } from "./dom.js";
+import { h, icon } from "./dom.js";
 import { filtersOf } from "./library_address.js";
 
 const SORTS = [["date", "Date taken"], ["newest", "Newest here"], ["score", "Score"], ["name", "File name"]];
@@ -66,8 +66,8 @@ export class LibraryFilters {
 
   offer(choices) {
     this.choices = choices;
-    offer(this.fields.camera, choices.cameras.map(({ id, name, photos }) => [String(id), `${name} (${count(photos)})`]));
-    offer(this.fields.format, choices.formats.map(({ name, photos }) => [name, `${name} (${count(photos)})`]));
+    offer(this.fields.camera, choices.cameras.map(({ id, name }) => [String(id), name]));
+    offer(this.fields.format, choices.formats.map(({ name }) => [name, name]));
     offer(this.fields.batch, choices.batches.map(({ id, name }) => [id, name]));
   }
 

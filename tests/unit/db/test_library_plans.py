@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 import db.library_plan
 from db.library import Cursor, LibraryFilter, Sort, library_page
-from db.library_counts import count_photos, label_counts, list_cameras, list_formats
+from db.library_choices import list_cameras, list_formats
+from db.library_counts import count_photos, label_counts
 from db.library_plan import BUDGET
 from db.photo_view import photo_view
 from db.session import Database
