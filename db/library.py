@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
 
 from db.library_filter import SEES_ALL, LibraryFilter, bounds_of, owned_by, parts_of
@@ -134,7 +134,7 @@ def _places(plan: Plan, sort: Sort, after: Cursor | None, *, descending: bool, l
         # ahead of the filter, which has a wider bound of the same column: SQLite goes by the first
         query = query.where(beyond(sort, after, descending=descending))
     query = plan.apply(query)
-    return _in_order(query, sort, descending=descending).limit(limit)
+    return _in_order(query, sort, descending=descending, sorts=plan.sorts).limit(limit)
 
 
 def _rows(
@@ -164,8 +164,13 @@ def _rows(
     return session.execute(_in_order(query, sort, descending=descending)).all()
 
 
-def _in_order(query: Select[*tuple[Any, ...]], sort: Sort, *, descending: bool) -> Select[*tuple[Any, ...]]:
-    columns = [Photo.id] if sort == "newest" else [sort_column(sort), Photo.id]
+def _in_order(
+    query: Select[*tuple[Any, ...]], sort: Sort, *, descending: bool, sorts: bool = False
+) -> Select[*tuple[Any, ...]]:
+    column = sort_column(sort)
+    # itself, but no index is in this order
+    first: ColumnElement[Any] = func.coalesce(column, column) if sorts else column.expression
+    columns = [first] if sort == "newest" else [first, Photo.id]
     return query.order_by(*(column.desc() if descending else column for column in columns))
 
 

@@ -1,8 +1,9 @@
 """What the library is filtered by, and each part of a filter in SQL: as a condition, and as ids that an index finds."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, and_, exists, literal_column, select, true
@@ -17,6 +18,7 @@ State = Literal["untagged", "tagged", "refused", "failed"]
 SEES_ALL = frozenset({"reviewer", "admin"})
 # Sorts behind every character that a word can have.
 LAST_CHARACTER = "\U0010ffff"
+NO_ORDER: Mapping[Sort, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Part(NamedTuple):
     Attributes:
         holds: of a row of photos.
         ids: the photos that meet it, some more than once, read from an index alone; None where most photos do.
-        ordered: an index that holds these photos in the order of `dated_at`.
+        ordered: indexes that hold these photos in an order of the library.
         covering: an index that finds them with all that is filtered or sorted by, but for names.
         is_near: the photos lie close to each other.
         probe: as `holds`, in words that PostgreSQL checks photo by photo, instead of collecting all that meet it first.
@@ -63,7 +65,7 @@ class Part(NamedTuple):
 
     holds: ColumnElement[bool]
     ids: Select[Any] | None = None
-    ordered: str | None = None
+    ordered: Mapping[Sort, str] = NO_ORDER
     covering: str | None = None
     is_near: bool = False
     probe: ColumnElement[bool] | None = None
@@ -82,7 +84,7 @@ def parts_of(session: Session, user: User, chosen: LibraryFilter) -> list[Part]:
     if chosen.label_id is not None:
         labels = label_ids(session, chosen.label_id)
         index = "ix_photos_label_dated"
-        parts.append(_part(Photo.shown_label_id.in_(labels), index if len(labels) == 1 else None, index))
+        parts.append(_part(Photo.shown_label_id.in_(labels), {"date": index} if len(labels) == 1 else {}, index))
     parts += [*_of_ranges(chosen), *_of_state(chosen)]
     if user.role not in SEES_ALL:
         theirs = select(Item.photo_id).where(*in_own_batch(user))
@@ -139,19 +141,23 @@ def _of_word(word: str) -> Part:
     )
 
 
-def _part(holds: ColumnElement[bool], ordered: str | None = None, covering: str | None = None) -> Part:
-    return Part(holds, select(Photo.id).where(holds), ordered, covering)
+def _part(holds: ColumnElement[bool], ordered: Mapping[Sort, str] = NO_ORDER, covering: str | None = None) -> Part:
+    ids = select(Photo.id).where(holds)
+    if covering:
+        ids = ids.with_hint(Photo, f"INDEXED BY {covering}", "sqlite")  # of partial ones it does not think by itself
+    return Part(holds, ids, ordered, covering)
 
 
 def _of_facts(chosen: LibraryFilter) -> Iterator[Part]:
     if chosen.not_sure:
-        yield _part(literal_column("photos.not_sure"), "ix_photos_unsure", "ix_photos_unsure")
+        orders: dict[Sort, str] = {"date": "ix_photos_unsure", "score": "ix_photos_unsure_score"}
+        yield _part(literal_column("photos.not_sure"), orders, "ix_photos_unsure")
     elif chosen.not_sure is not None:
         yield Part(literal_column("NOT photos.not_sure"))
     if chosen.camera_id is not None:
-        yield _part(Photo.camera_id == chosen.camera_id, "ix_photos_camera_dated")
+        yield _part(Photo.camera_id == chosen.camera_id, {"date": "ix_photos_camera_dated"})
     if chosen.format is not None:
-        yield _part(Photo.format == chosen.format, "ix_photos_format_dated")
+        yield _part(Photo.format == chosen.format, {"date": "ix_photos_format_dated"})
 
 
 def _of_ranges(chosen: LibraryFilter) -> Iterator[Part]:
@@ -174,4 +180,4 @@ def _of_state(chosen: LibraryFilter) -> Iterator[Part]:
     elif chosen.state is not None:
         # with the condition of the partial index in its own words
         few = (Photo.state == chosen.state) & literal_column("photos.state <> 'tagged'")
-        yield _part(few, "ix_photos_not_tagged", "ix_photos_not_tagged")
+        yield _part(few, {"date": "ix_photos_not_tagged"}, "ix_photos_not_tagged")

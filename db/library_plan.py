@@ -39,10 +39,13 @@ class Plan(NamedTuple):
     Attributes:
         holds: all conditions.
         along: the index to follow, for SQLite, which plans without statistics; PostgreSQL has them and chooses by itself.
+        sorts: whether PostgreSQL is to find the photos and to sort them. It takes them for spread evenly over the order,
+            and would follow that to the other end.
     """
 
     holds: list[ColumnElement[bool]]
     along: str | None
+    sorts: bool = False
 
     def apply(self, query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
         """The query, which selects from `photos`, with what the plan says."""
@@ -63,33 +66,33 @@ def plan_of(session: Session, parts: list[Part], sort: Sort, *, budget: int | No
     sqlite = is_sqlite(session)
     best, least = None, (BUDGET if budget is None else budget) + 1
     for part in parts:
-        weight = _weight(part, sort, sqlite=sqlite)
+        weight = _weight(part, sort)
         if part.ids is None or weight >= least:
             continue
         count = _bounded_count(session, part.ids, least // weight + 1)
         if count * weight < least:
             best, least = part, count * weight
     if best is None or best.ids is None:
-        # by dates, some parts have an order of their own, in which nothing is to be skipped
-        direct = next((part.ordered for part in parts if part.ordered), None) if sort == "date" else None
         if whole:
             return Plan([part.holds for part in parts], _orders[sort])
-        return Plan(list(_probes(parts, sort)), direct or _orders[sort])
-    if _weight(best, sort, sqlite=sqlite) == COVERED and best.covering:
-        return Plan([part.holds for part in parts], best.covering)
+        # some parts have an order of their own, in which nothing is to be skipped
+        direct = next((part.ordered[sort] for part in parts if sort in part.ordered), None)
+        return Plan(list(_probes(parts, has_names=direct is None)), direct or _orders[sort])
+    if best.covering and _weight(best, sort) == COVERED:
+        return Plan([part.holds for part in parts], best.covering, sorts=not sqlite)
     others = [part.holds for part in parts if part is not best]
-    return Plan([among(best.ids, sqlite=sqlite), *others], None)
+    return Plan([among(best.ids, sqlite=sqlite), *others], None, sorts=not sqlite)
 
 
-def _probes(parts: list[Part], sort: Sort) -> Iterator[ColumnElement[bool]]:
+def _probes(parts: list[Part], *, has_names: bool) -> Iterator[ColumnElement[bool]]:
     for part in parts:
-        if part.in_name is not None and sort == "name":
-            yield part.in_name  # the index of names tells: most are skipped without a look elsewhere
+        if part.in_name is not None and has_names:
+            yield part.in_name  # the index of the order tells: most are skipped without a look elsewhere
         yield part.holds if part.probe is None else part.probe
 
 
-def _weight(part: Part, sort: Sort, *, sqlite: bool) -> int:
-    if part.covering and sort != "name" and sqlite:
+def _weight(part: Part, sort: Sort) -> int:
+    if part.covering and sort != "name":
         return COVERED
     return LOOK_UP_NEAR if part.is_near else LOOK_UP
 

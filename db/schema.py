@@ -143,10 +143,10 @@ class Photo(Base):
     __table_args__ = (
         CheckConstraint("shown_origin IN ('person', 'model')", name="shown_origin"),
         CheckConstraint(_one_of("state", PHOTO_STATES), name="state"),
-        Index("ix_photos_dated", "dated_at", "id", *FILTERED, "shown_score"),
-        Index("ix_photos_score", "shown_score", "id", *FILTERED, "dated_at"),
+        Index("ix_photos_dated", "dated_at", "id", *FILTERED, "shown_score", "name_key"),
+        Index("ix_photos_score", "shown_score", "id", *FILTERED, "dated_at", "name_key"),
         Index("ix_photos_name", "name_key", "id", *FILTERED, "dated_at", "shown_score"),
-        Index("ix_photos_newest", "id", *FILTERED, "dated_at", "shown_score"),
+        Index("ix_photos_newest", "id", *FILTERED, "dated_at", "shown_score", "name_key"),
         Index(
             "ix_photos_label_dated",
             "shown_label_id",
@@ -161,6 +161,14 @@ class Photo(Base):
             "dated_at",
             "id",
             *("state", "shown_label_id", "camera_id", "format", "shown_score"),
+            sqlite_where=text("not_sure"),
+            postgresql_where=text("not_sure"),
+        ),
+        Index(
+            "ix_photos_unsure_score",
+            "shown_score",
+            "id",
+            *("state", "shown_label_id", "camera_id", "format", "dated_at"),
             sqlite_where=text("not_sure"),
             postgresql_where=text("not_sure"),
         ),

@@ -15,10 +15,10 @@ TIME = sa.DateTime(timezone=True)
 STEP = 1000
 FILTERED = ["state", "not_sure", "shown_label_id", "camera_id", "format"]
 PHOTO_INDEXES = {
-    "ix_photos_dated": ["dated_at", "id", *FILTERED, "shown_score"],
-    "ix_photos_score": ["shown_score", "id", *FILTERED, "dated_at"],
+    "ix_photos_dated": ["dated_at", "id", *FILTERED, "shown_score", "name_key"],
+    "ix_photos_score": ["shown_score", "id", *FILTERED, "dated_at", "name_key"],
     "ix_photos_name": ["name_key", "id", *FILTERED, "dated_at", "shown_score"],
-    "ix_photos_newest": ["id", *FILTERED, "dated_at", "shown_score"],
+    "ix_photos_newest": ["id", *FILTERED, "dated_at", "shown_score", "name_key"],
     "ix_photos_label_dated": [
         *("shown_label_id", "dated_at", "id"),
         *("state", "not_sure", "camera_id", "format", "shown_score"),
@@ -26,13 +26,19 @@ PHOTO_INDEXES = {
     "ix_photos_camera_dated": ["camera_id", "dated_at", "id"],
     "ix_photos_format_dated": ["format", "dated_at", "id"],
     "ix_photos_unsure": ["dated_at", "id", "state", "shown_label_id", "camera_id", "format", "shown_score"],
+    "ix_photos_unsure_score": ["shown_score", "id", "state", "shown_label_id", "camera_id", "format", "dated_at"],
     "ix_photos_not_tagged": [
         *("state", "dated_at", "id"),
         *("not_sure", "shown_label_id", "camera_id", "format", "shown_score"),
     ],
 }
 BATCH_STATE = ["batch_id", "state", "code", "finished_at"]
-PARTIAL = {"ix_photos_unsure": sa.text("not_sure"), "ix_photos_not_tagged": sa.text("state <> 'tagged'")}
+UNSURE = sa.text("not_sure")
+PARTIAL = {
+    "ix_photos_unsure": UNSURE,
+    "ix_photos_unsure_score": UNSURE,
+    "ix_photos_not_tagged": sa.text("state <> 'tagged'"),
+}
 
 STATE = "ck_photos_state CHECK (state IN ('untagged', 'tagged', 'refused', 'failed'))"
 

@@ -76,6 +76,33 @@ def test_no_page_reads_the_whole_table(database: Database, budget: int, monkeypa
     assert {query: plan for query, plan in plans.items() if WHOLE_TABLE.search(plan)} == {}
 
 
+@pytest.mark.parametrize(
+    ("chosen", "sort", "index"),
+    [
+        (LibraryFilter(not_sure=True), "date", "USING INDEX ix_photos_unsure"),
+        (LibraryFilter(not_sure=True), "score", "USING INDEX ix_photos_unsure_score"),
+        (LibraryFilter(name="img"), "date", "USING COVERING INDEX ix_photos_dated"),
+        (LibraryFilter(name="img"), "score", "USING COVERING INDEX ix_photos_score"),
+        (LibraryFilter(name="img"), "newest", "USING COVERING INDEX ix_photos_newest"),
+        (LibraryFilter(name="img"), "name", "USING COVERING INDEX ix_photos_name"),
+    ],
+)
+def test_an_order_that_is_followed_holds_what_is_skipped_by(
+    sqlite_database: Database, chosen: LibraryFilter, sort: Sort, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order of the doubtful photos alone, and the names: nothing is read elsewhere of a photo that is skipped."""
+    monkeypatch.setattr(db.library_plan, "BUDGET", 0)
+    with sqlite_database.transaction() as session:
+        fill_library(session, 50)
+        admin = local_admin(session)
+
+    with sqlite_database.reading() as session, plans_of(session) as plans:
+        library_page(session, admin, chosen, sort, descending=True, after=PLACES[sort], limit=50)
+
+    (plan,) = (plan for query, plan in plans.items() if "photos.width" in query)
+    assert re.search(rf"{index}\b", plan)
+
+
 def test_no_count_reads_the_whole_table(sqlite_database: Database) -> None:
     """Nor does a photo's page. PostgreSQL reads a table of some thousand rows from end to end to count it, and rightly."""
     with sqlite_database.transaction() as session:
