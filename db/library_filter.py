@@ -18,6 +18,8 @@ State = Literal["untagged", "tagged", "refused", "failed"]
 SEES_ALL = frozenset({"reviewer", "admin"})
 # Sorts behind every character that a word can have.
 LAST_CHARACTER = "\U0010ffff"
+# The condition of the partial index in its own words.
+IS_NOT_TAGGED: ColumnElement[Any] = literal_column("photos.state <> 'tagged'")
 NO_ORDER: Mapping[Sort, str] = MappingProxyType({})
 
 
@@ -117,6 +119,11 @@ def owned_by(user: User) -> ColumnElement[bool]:
     return exists().where(Item.photo_id == Photo.id, *in_own_batch(user))
 
 
+def not_tagged() -> Part:
+    """The photos that wait, that are refused, that have failed."""
+    return _part(IS_NOT_TAGGED, covering="ix_photos_not_tagged")
+
+
 def in_own_batch(user: User) -> tuple[ColumnElement[bool], ...]:
     """The item has a photo, and is of a batch of theirs."""
     theirs = select(Batch.id).where(Batch.owner_id == user.id)
@@ -178,6 +185,5 @@ def _of_state(chosen: LibraryFilter) -> Iterator[Part]:
     if chosen.state == "tagged":
         yield Part(Photo.state == chosen.state)  # most are
     elif chosen.state is not None:
-        # with the condition of the partial index in its own words
-        few = (Photo.state == chosen.state) & literal_column("photos.state <> 'tagged'")
+        few = (Photo.state == chosen.state) & IS_NOT_TAGGED
         yield _part(few, {"date": "ix_photos_not_tagged"}, "ix_photos_not_tagged")

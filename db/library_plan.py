@@ -61,20 +61,20 @@ def plan_of(session: Session, parts: list[Part], sort: Sort, *, budget: int | No
         parts: what photos must meet.
         sort: the order.
         budget: instead of `BUDGET`.
-        whole: all photos are wanted, not a page of them.
+        whole: all photos are wanted, not a page of them: what is looked up lies side by side.
     """
     sqlite = is_sqlite(session)
     best, least = None, (BUDGET if budget is None else budget) + 1
     for part in parts:
-        weight = _weight(part, sort)
+        weight = min(_weight(part, sort), LOOK_UP_NEAR) if whole else _weight(part, sort)
         if part.ids is None or weight >= least:
             continue
-        count = _bounded_count(session, part.ids, least // weight + 1)
+        count = bounded_count(session, part.ids, least // weight + 1)
         if count * weight < least:
             best, least = part, count * weight
     if best is None or best.ids is None:
         if whole:
-            return Plan([part.holds for part in parts], _orders[sort])
+            return Plan(list(_probes(parts, has_names=True)), _orders[sort])
         # some parts have an order of their own, in which nothing is to be skipped
         direct = next((part.ordered[sort] for part in parts if sort in part.ordered), None)
         return Plan(list(_probes(parts, has_names=direct is None)), direct or _orders[sort])
@@ -82,6 +82,12 @@ def plan_of(session: Session, parts: list[Part], sort: Sort, *, budget: int | No
         return Plan([part.holds for part in parts], best.covering, sorts=not sqlite)
     others = [part.holds for part in parts if part is not best]
     return Plan([among(best.ids, sqlite=sqlite), *others], None, sorts=not sqlite)
+
+
+def bounded_count(session: Session, ids: Select[Any], limit: int) -> int:
+    """How many `ids` there are, counted no further than `limit`."""
+    some = ids.with_only_columns(literal_column("1", Integer), maintain_column_froms=True).limit(limit).subquery()
+    return session.scalars(select(func.count()).select_from(some)).one()
 
 
 def _probes(parts: list[Part], *, has_names: bool) -> Iterator[ColumnElement[bool]]:
@@ -103,8 +109,3 @@ def among(ids: Select[Any], *, sqlite: bool) -> ColumnElement[bool]:
         return Photo.id.in_(ids)
     # a list whose length the planner does not know: it would read the whole table for some thousand of a million photos
     return Photo.id == any_(func.array(ids.scalar_subquery()))
-
-
-def _bounded_count(session: Session, ids: Select[Any], limit: int) -> int:
-    some = ids.with_only_columns(literal_column("1", Integer), maintain_column_froms=True).limit(limit).subquery()
-    return session.scalars(select(func.count()).select_from(some)).one()
