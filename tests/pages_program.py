@@ -39,6 +39,8 @@ def main() -> None:
         print(json.dumps(described(app)))  # noqa: T201 - what the caller reads
         return
     with socket.socket() as listener:
+        # as the real server: connections of one that was killed a moment ago still count for the port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", asked.get("port", 0)))
         listener.listen(100)
         print(f"serving http://127.0.0.1:{listener.getsockname()[1]}", flush=True)  # noqa: T201 - what the caller reads
