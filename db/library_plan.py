@@ -61,12 +61,13 @@ def plan_of(session: Session, parts: list[Part], sort: Sort, *, budget: int | No
         parts: what photos must meet.
         sort: the order.
         budget: instead of `BUDGET`.
-        whole: all photos are wanted, not a page of them: what is looked up lies side by side.
+        whole: all photos are wanted, not a page of them.
     """
     sqlite = is_sqlite(session)
     best, least = None, (BUDGET if budget is None else budget) + 1
     for part in parts:
-        weight = min(_weight(part, sort), LOOK_UP_NEAR) if whole else _weight(part, sort)
+        # of all photos nothing is worse than to look for a word in each
+        weight = LOOK_UP_NEAR if whole and part.in_name is not None else _weight(part, sort)
         if part.ids is None or weight >= least:
             continue
         count = bounded_count(session, part.ids, least // weight + 1)
