@@ -26,6 +26,7 @@ OPEN_BATCH_STATES = ("receiving", "unpacking", "running")
 PHOTO_STATES = ("untagged", "tagged", "refused", "failed")
 # What pages of the library filter by, in the indexes of their orders.
 FILTERED = ("state", "not_sure", "shown_label_id", "camera_id", "format")
+WITHOUT_DOUBT = ("state", "shown_label_id", "camera_id", "format")
 ROLES = ("owner", "reviewer", "admin")
 
 
@@ -156,22 +157,8 @@ class Photo(Base):
         ),
         Index("ix_photos_camera_dated", "camera_id", "dated_at", "id"),
         Index("ix_photos_format_dated", "format", "dated_at", "id"),
-        Index(
-            "ix_photos_unsure",
-            "dated_at",
-            "id",
-            *("state", "shown_label_id", "camera_id", "format", "shown_score"),
-            sqlite_where=text("not_sure"),
-            postgresql_where=text("not_sure"),
-        ),
-        Index(
-            "ix_photos_unsure_score",
-            "shown_score",
-            "id",
-            *("state", "shown_label_id", "camera_id", "format", "dated_at"),
-            sqlite_where=text("not_sure"),
-            postgresql_where=text("not_sure"),
-        ),
+        _when("ix_photos_unsure", "not_sure", "dated_at", "id", *WITHOUT_DOUBT, "shown_score"),
+        _when("ix_photos_unsure_score", "not_sure", "shown_score", "id", *WITHOUT_DOUBT, "dated_at"),
         Index(
             "ix_photos_not_tagged",
             "state",
@@ -364,12 +351,7 @@ class Batch(Base):
         UniqueConstraint("owner_id", "idem_key"),
         CheckConstraint(_one_of("state", BATCH_STATES), name="state"),
         Index("ix_batches_owner_id_created_at", "owner_id", "created_at"),
-        Index(
-            "ix_batches_open",
-            "state",
-            sqlite_where=text("state IN ('receiving', 'unpacking', 'running')"),
-            postgresql_where=text("state IN ('receiving', 'unpacking', 'running')"),
-        ),
+        _when("ix_batches_open", "state IN ('receiving', 'unpacking', 'running')", "state"),
     )
 
     id: Mapped[str] = mapped_column(String(12), primary_key=True, comment="random, in the batch's address")
@@ -394,12 +376,7 @@ class Archive(Base):
     __table_args__ = (
         UniqueConstraint("batch_id", "number"),
         CheckConstraint("state IN ('ready', 'leased', 'unpacked', 'refused', 'cancelled')", name="state"),
-        Index(
-            "ix_archives_open",
-            "state",
-            sqlite_where=text("state IN ('ready', 'leased')"),
-            postgresql_where=text("state IN ('ready', 'leased')"),
-        ),
+        _when("ix_archives_open", "state IN ('ready', 'leased')", "state"),
     )
 
     id: Mapped[PrimaryKey]
@@ -426,21 +403,8 @@ class Item(Base):
         CheckConstraint(_one_of("state", ITEM_STATES), name="state"),
         CheckConstraint("(state = 'leased') = (lease_owner IS NOT NULL)", name="lease"),
         # the claim reads only this, whatever the number of finished items
-        Index(
-            "ix_items_ready",
-            "suspect",
-            "priority",
-            "position",
-            "id",
-            sqlite_where=text("state = 'ready'"),
-            postgresql_where=text("state = 'ready'"),
-        ),
-        Index(
-            "ix_items_leased",
-            "lease_until",
-            sqlite_where=text("state = 'leased'"),
-            postgresql_where=text("state = 'leased'"),
-        ),
+        _when("ix_items_ready", "state = 'ready'", "suspect", "priority", "position", "id"),
+        _when("ix_items_leased", "state = 'leased'", "lease_until"),
         # progress is counted and a batch's photos are found from this index alone, without a look at the rows
         Index("ix_items_batch_state", "batch_id", "state", "code", "finished_at", "photo_id"),
         Index("ix_items_photo_id", "photo_id", "batch_id"),
