@@ -113,6 +113,7 @@ def test_every_filter_can_be_set_seen_and_taken_off(library: str, open_tab: Call
     page.get_by_role("combobox", name="Format", exact=True).select_option("JPEG")
     page.get_by_label("Search in file names").fill("L_0107")
     until_numbers(tab, "1 photo")
+    tab.until(f"{TILES} === 1")
     assert shown_names(tab) == ["L_0107.jpg"]
     assert page.locator(".pt-chip-button").all_inner_texts() == [
         "From 1 %", "Sure", "Batch: library", "From 2024-01-01", "JPEG", "Name: L_0107",
@@ -164,14 +165,13 @@ def test_photos_are_selected_by_mouse_and_by_keyboard(library: str, open_tab: Ca
     page.keyboard.press("Space")
     picked = page.evaluate("[...document.querySelectorAll('.pt-picked')].map((tile) => tile.querySelector('a').title)")
     page.keyboard.press("Control+a")
-    loaded = page.evaluate(TILES)
-    by_page = bar.locator("strong").inner_text()
+    by_page = bar.locator("strong").inner_text()  # more pages may be read at any time
 
     assert by_mouse == "4 selected"
     assert hidden
     assert picked == ["DCP_0000.jpg", "DCP_0006.jpg"]
-    assert by_page == f"{loaded} selected"
-    if loaded < 130:
+    assert by_page in {"60 selected", "120 selected", "130 selected"}
+    if by_page != "130 selected":
         page.get_by_role("button", name="Select all 130").click()
     assert bar.locator("strong").inner_text() == "130 selected"
 
@@ -291,7 +291,7 @@ def test_what_a_file_says_of_itself_is_shown_and_harmless(stack: Pages, open_tab
     assert "'=cmd" in table
     assert tab.page.locator("img[src=x], #pt-main script, dialog script").count() == 0
     assert tab.page.title() == "Library - phototag"
-    assert hostile in tab.page.locator(".pt-chip-button").inner_text()
+    tab.until(f"document.querySelector('.pt-chip-button').innerText.includes({hostile!r})")
     log = stack.log.read_text(errors="replace")
     assert "\x1b[31m" not in log
     assert "\u202e" not in log

@@ -75,6 +75,7 @@ export class LibraryFilters {
   paint(view, labelName) {
     if (document.activeElement !== this.name) this.name.value = view.name;
     for (const [name, field] of Object.entries(this.fields)) {
+      if (field.tagName === "INPUT" && field === document.activeElement) continue; // someone is typing in it
       const value = name.endsWith("score") && view[name] !== "" ? String(Math.round(view[name] * 100)) : view[name];
       if (field.tagName === "SELECT" && value && ![...field.options].some((option) => option.value === value)) field.append(new Option(value, value));
       field.value = value;

@@ -71,7 +71,7 @@ export class Selection {
     const link = (text, path) => h("a", { class: "pt-button pt-second pt-compact", href: `${path}?${this.query()}`, download: "" }, text);
     this.element.replaceChildren(...[
       h("strong", {}, `${count(size)} selected`),
-      !this.wholeView && total > size && size >= Math.min(this.on.photos().length, total) ? button(`Select all ${count(total)}`, () => { this.wholeView = true; this.paint(); }) : null,
+      !this.wholeView && total > size ? button(`Select all ${count(total)}`, () => { this.wholeView = true; this.paint(); }) : null,
       h("span", { class: "pt-selection-actions" },
         link("Download", "/api/library/photos.zip"), link("Export CSV", "/api/library/export.csv"),
         button("Tag again", () => this.again()), button("Delete…", () => this.remove(), "pt-danger"), button("Clear", () => this.clear())),
