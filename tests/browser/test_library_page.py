@@ -129,6 +129,16 @@ def test_every_filter_can_be_set_seen_and_taken_off(library: str, open_tab: Call
     assert query(page) == {}
 
 
+def test_the_title_is_the_page_s_own_whatever_gradio_says(library: str, open_tab: Callable[..., Tab]) -> None:
+    """Gradio knows one title for all pages, and sets it late."""
+    tab = open_tab(f"/app/library?batch={library}")
+    tab.until(f"{TILES} >= 60")
+    tab.page.evaluate("document.title = 'Tag photos - phototag'")
+    tab.page.wait_for_timeout(100)
+
+    assert tab.page.title() == "Library - phototag"
+
+
 def test_a_label_filters_and_counts_stand_beside_it(library: str, open_tab: Callable[..., Tab]) -> None:
     """A second click takes it off again."""
     tab = open_tab(f"/app/library?batch={library}")

@@ -1,7 +1,7 @@
 // One batch: counts and a bar that move by themselves, what was refused and why, and the photos with their labels.
 
 import { api, poll } from "./api.js";
-import { count, duration, h, icon, moment, plural, say } from "./dom.js";
+import { count, duration, h, icon, moment, plural, say, setTitle } from "./dom.js";
 import { PhotoGrid } from "./grid.js";
 import { chip, fillBar, progressBar, STATES } from "./batches.js";
 
@@ -51,14 +51,14 @@ class BatchPage {
   }
 
   missing() {
-    document.title = "No such batch - phototag";
+    setTitle("No such batch");
     this.box.replaceChildren(h("div", { class: "pt-empty pt-card" }, icon("info", 44), h("h1", {}, "There is no such batch"),
       h("p", { class: "pt-soft" }, "Its address may be cut off, or it belongs to somebody else."), h("a", { class: "pt-button", href: "/app/batches" }, "See all batches")));
     return false;
   }
 
   build(batch) {
-    document.title = `${batch.name} - phototag`;
+    setTitle(batch.name);
     this.chip = h("span");
     this.bar = progressBar(batch.counts, "Photos done");
     this.numbers = h("p", { class: "pt-numbers" });

@@ -1,7 +1,7 @@
 // The Batches page: the list, or one batch when the address names it (?batch=ID).
 
 import { api, poll } from "./api.js";
-import { count, h, icon, moment, plural } from "./dom.js";
+import { count, h, icon, moment, plural, setTitle } from "./dom.js";
 import { noticeBox } from "./status.js";
 import { showBatch } from "./batch.js";
 
@@ -21,7 +21,7 @@ export function show(main) {
 }
 
 async function showList(main) {
-  document.title = "Batches - phototag";
+  setTitle("Batches");
   const list = h("ul", { class: "pt-batches" });
   const more = h("button", { type: "button", class: "pt-button pt-second", hidden: true, onclick: () => older() }, "Show older batches");
   const trouble = h("p", { class: "pt-soft", role: "status" });

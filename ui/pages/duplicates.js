@@ -1,7 +1,7 @@
 // The Duplicates page: photos that look alike side by side, and files that are the same photo. Nothing goes unasked.
 
 import { api } from "./api.js";
-import { h, icon } from "./dom.js";
+import { h, icon, setTitle } from "./dom.js";
 import { DuplicateGroup } from "./duplicate_group.js";
 import { fileRow } from "./duplicate_files.js";
 import { noticeBox } from "./status.js";
@@ -18,7 +18,7 @@ const TABS = [
 
 /** Fills the page's main element. */
 export function show(main) {
-  document.title = "Duplicates - phototag";
+  setTitle("Duplicates");
   new DuplicatesPage(main).start();
 }
 

@@ -1,7 +1,7 @@
 // The Library page: every photo a person may see, filtered, sorted, selected. The address always names what is shown.
 
 import { api } from "./api.js";
-import { count, h, icon, plural } from "./dom.js";
+import { count, h, icon, plural, setTitle } from "./dom.js";
 import { addressOf, filtersOf, listOf, queryOf, viewOfAddress, withoutFilters } from "./library_address.js";
 import { LibraryFilters } from "./library_filters.js";
 import { LibraryGrid } from "./library_grid.js";
@@ -12,7 +12,7 @@ import { noticeBox } from "./status.js";
 
 /** Fills the page's main element. */
 export function show(main) {
-  document.title = "Library - phototag";
+  setTitle("Library");
   main.classList.add("pt-wide");
   new LibraryPage(main).start();
 }

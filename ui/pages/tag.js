@@ -1,6 +1,6 @@
 // The Tag page: one photo shows its labels here, many files become a batch.
 
-import { h, icon, count, limit, say } from "./dom.js";
+import { h, icon, count, limit, say, setTitle } from "./dom.js";
 import { noticeBox, status, withCode } from "./status.js";
 import { fromDrop, fromInput, isArchive, nameOf } from "./files.js";
 import { showSingle } from "./single.js";
@@ -10,7 +10,7 @@ let busy = false;
 
 /** Fills the page's main element. */
 export function show(main) {
-  document.title = "Tag photos - phototag";
+  setTitle("Tag photos");
   const stage = h("div", { class: "pt-stage" });
   const zone = dropZone((files) => take(files, stage, zone));
   main.append(noticeBox(), h("h1", {}, "Tag photos"), stage, zone, h("div", { id: "pt-starter" }), accepted());

@@ -74,6 +74,16 @@ export function duration(seconds) {
 const moments = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 export const moment = (iso) => moments.format(new Date(iso));
 
+let title = document.title;
+
+/** Names the page. Gradio names it too, once it has been read, and only after one of all its pages: ours counts. */
+export function setTitle(text) {
+  title = `${text} - phototag`;
+  document.title = title;
+}
+
+new MutationObserver(() => { if (document.title !== title) document.title = title; }).observe(document.head, { subtree: true, childList: true, characterData: true });
+
 /** Says `text` to screen readers without moving the focus. */
 export function say(text) {
   let region = document.getElementById("pt-said");
