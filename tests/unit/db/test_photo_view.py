@@ -27,8 +27,9 @@ def test_a_photo_is_shown_with_all_that_is_known_of_it(database: Database) -> No
         session.flush()
         known = {"camera_id": camera.id, "latitude": 48.5, "longitude": -9.0, "exif": {"iso": 100}, "name": "0.jpg"}
         session.execute(update(Photo).where(Photo.id == 1).values(known))
-        session.add_all([PhotoHash(photo_id=n, phash=n, group_id=1) for n in (1, 2)])
-        session.add(PhotoHash(photo_id=3, phash=3))
+        none = {"quarter_1": 0, "quarter_2": 0, "quarter_3": 0}
+        groups = {1: 1, 2: 1, 3: None}
+        session.add_all(PhotoHash(photo_id=n, phash=n, quarter_0=n, **none, group_id=groups[n]) for n in groups)
         session.flush()
 
         view = photo_view(session, local_admin(session), 1)
