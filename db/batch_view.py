@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.codes import JUNK
 from db.errors import NotFoundError
+from db.library_filter import SEES_ALL
 from db.schema import Archive, Batch, Camera, Item, Label, ModelVersion, Photo, Prediction, User
 from db.session import utc_now
 
@@ -190,7 +191,7 @@ def photo_items(session: Session, user: User, photo_ids: Sequence[int]) -> list[
     """The newest place of each photo that this person may see, tagged ones first, in the order of `photo_ids`."""
     newest = func.row_number().over(partition_by=Item.photo_id, order_by=(Item.state != "tagged", Item.id.desc()))
     ranked = select(Item.id, newest.label("rank")).where(Item.photo_id.in_(photo_ids))
-    if user.role == "owner":
+    if user.role not in SEES_ALL:
         ranked = ranked.join(Batch, Batch.id == Item.batch_id).where(Batch.owner_id == user.id)
     places = ranked.subquery()
     chosen = Item.id.in_(select(places.c.id).where(places.c.rank == 1))

@@ -10,15 +10,13 @@ from db.batches import create_batch, seal_batch
 from db.errors import LimitExceededError, NotFoundError
 from db.known import finish_known_items
 from db.photos import hold_photos
+from db.priorities import priority_of
 from db.schema import Batch, Item, Photo, User
 from db.statements import table_of
 
 GROUP = 2000
 # One transaction: SQLite's other writers wait two seconds for it.
 MAX_TAGGED_AGAIN = 100_000
-# As a batch that a person sends: one photo first, a folder last.
-SINGLE_PHOTO, SMALL_BATCH, FOLDER = 0, 2, 5
-SMALL_BATCH_PHOTOS = 50
 
 
 class Place(NamedTuple):
@@ -82,7 +80,7 @@ def tag_again(session: Session, user: User, photo_ids: Sequence[int]) -> Batch:
         raise NotFoundError(msg)
     count = len(places)
     name = f"{places[0].name}, again" if count == 1 else f"{count:,} photos, again"
-    priority = SINGLE_PHOTO if count == 1 else SMALL_BATCH if count <= SMALL_BATCH_PHOTOS else FOLDER
+    priority = priority_of(count)
     batch = create_batch(session, user.id, name, priority=priority)
     rows = [
         {

@@ -14,6 +14,7 @@ from db.batches import NewItem, add_archive, add_items, create_batch, find_resum
 from db.blobs import Blobs, full_disk_noticed
 from db.errors import PhototagError, Refusal
 from db.known import finish_known_items
+from db.priorities import SMALL_BATCH_FILES, priority_of
 from db.schema import User
 from db.session import Database
 from db.settings import DataSettings
@@ -24,8 +25,6 @@ from worker.limits import Limits
 FILES_PER_GROUP = 200
 # A group of large photos on a slow disk must not hold back the first ones.
 SECONDS_PER_GROUP = 2.0
-SINGLE_PHOTO, SMALL_BATCH, FOLDER = 0, 2, 5
-SMALL_BATCH_FILES = 50
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,7 @@ class Submission:
             shown = ", ".join(source.shown for source in self.sources)
             msg = f"{shown} holds no photos. Name a folder, an archive or files that do."
             raise PhototagError(msg)
-        if count == 1:
-            return SINGLE_PHOTO
-        return SMALL_BATCH if count <= SMALL_BATCH_FILES else FOLDER
+        return priority_of(count)
 
 
 class Submitter:

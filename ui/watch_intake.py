@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 from db.batches import NewItem, create_batch, find_resumable, lock_open_batch, next_position, seal_batch
 from db.codes import JUNK
 from db.errors import ConflictError
+from db.priorities import FOLDER, priority_of
 from db.schema import User, WatchedFolder
 from db.session import utc_now
 from db.watched import FileFacts, LastItem, last_items, mark_items, path_key, remember_files
 from ui.folder_walk import Sighting
 from ui.listing import verdict
-from ui.submit import FOLDER, SINGLE_PHOTO, SMALL_BATCH, SMALL_BATCH_FILES, Group, Intake, write_group
+from ui.submit import Group, Intake, write_group
 
 # Of what else goes wrong when a file is opened, a drive's trouble or another program's is the reason: it passes.
 FORBIDDEN = frozenset(os.strerror(number) for number in (errno.EACCES, errno.EPERM))
@@ -189,9 +190,7 @@ class FolderIntake:
             raise ConflictError(msg) from error
 
     def _create_batch(self, session: Session, *, count: int, is_all: bool) -> str:
-        priority = FOLDER
-        if is_all and count <= SMALL_BATCH_FILES:
-            priority = SINGLE_PHOTO if count == 1 else SMALL_BATCH
+        priority = priority_of(count) if is_all else FOLDER
         now = utc_now().astimezone()
         name = f"{self._desk.shown}, {now.day} {now:%b %Y %H:%M}"
         return create_batch(session, self._desk.owner.id, name, priority=priority, source_key=self._desk.key).id

@@ -1,0 +1,11 @@
+"""Which batch goes first: a person waits for a single photo, and nobody sits beside a folder."""
+
+SINGLE_PHOTO, SMALL_BATCH, FOLDER = 0, 2, 5
+SMALL_BATCH_FILES = 50
+
+
+def priority_of(count: int) -> int:
+    """The priority of a batch of `count` files; less goes first."""
+    if count == 1:
+        return SINGLE_PHOTO
+    return SMALL_BATCH if count <= SMALL_BATCH_FILES else FOLDER
