@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Annotated, Any
 
-from sqlalchemy import BigInteger, DateTime, Integer, MetaData, String
+from sqlalchemy import BigInteger, DateTime, Index, Integer, MetaData, String, text
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -43,6 +43,16 @@ class Base(DeclarativeBase):
 def in_byte_order(length: int) -> String:
     """Text that sorts by its bytes on both databases, so that the words which begin alike are one range of an index."""
     return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+def one_of(column: str, values: tuple[str, ...]) -> str:
+    """The condition of a check: the column has one of these values."""
+    return f"{column} IN ({', '.join(repr(v) for v in values)})"
+
+
+def when(name: str, condition: str, *columns: str) -> Index:
+    """An index of those rows only that meet a condition."""
+    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 # SQLite makes only an INTEGER primary key its row id; PostgreSQL wants 64 bits.

@@ -12,6 +12,8 @@ from db.session import is_sqlite, utc_now
 from db.statements import count_changed, insert_missing
 
 HELD_AT_ONCE = 2000
+# Hexadecimal digits of a photo's hash that say when it is drawn: 28 bits, which every database's integer takes.
+DRAW_DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ def _insert(session: Session, new: Mapping[str, NewPhoto]) -> dict[str, int]:
             "name": names[sha256],
             "name_key": file_name_key(names[sha256]),
             "dated_at": now.replace(tzinfo=None),
+            "draw": int(sha256[:DRAW_DIGITS], 16),
         }
         for sha256, photo in new.items()
     ]

@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -17,7 +18,30 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.columns import Base, BatchReference, DbSeconds, Instant, PrimaryKey, Reference, Sha256, in_byte_order
+from db.columns import (
+    Base,
+    BatchReference,
+    DbSeconds,
+    Instant,
+    PrimaryKey,
+    Reference,
+    Sha256,
+    in_byte_order,
+    one_of,
+    when,
+)
+from db.people_schema import ROLES as ROLES
+from db.people_schema import ApiToken as ApiToken
+from db.people_schema import AuditEntry as AuditEntry
+from db.people_schema import LoginFailure as LoginFailure
+from db.people_schema import LoginLink as LoginLink
+from db.people_schema import LoginSession as LoginSession
+from db.people_schema import User as User
+from db.review_schema import LabelChange as LabelChange
+from db.review_schema import Review as Review
+from db.review_schema import ReviewAction as ReviewAction
+from db.review_schema import ReviewHint as ReviewHint
+from db.review_schema import ReviewLease as ReviewLease
 
 ITEM_STATES = ("ready", "leased", "tagged", "refused", "failed", "cancelled")
 OPEN_ITEM_STATES = ("ready", "leased")
@@ -27,50 +51,10 @@ PHOTO_STATES = ("untagged", "tagged", "refused", "failed")
 # What pages of the library filter by, in the indexes of their orders.
 FILTERED = ("state", "not_sure", "shown_label_id", "camera_id", "format")
 WITHOUT_DOUBT = ("state", "shown_label_id", "camera_id", "format")
-ROLES = ("owner", "reviewer", "admin")
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> str:
-    return f"{column} IN ({', '.join(repr(v) for v in values)})"
-
-
-def _when(name: str, condition: str, *columns: str) -> Index:
-    """An index of those rows only that meet a condition."""
-    return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
-
-
-class User(Base):
-    """A person. Until accounts exist there is one local admin, who enters by a login link."""
-
-    __tablename__ = "users"
-    __table_args__ = (CheckConstraint(_one_of("role", ROLES), name="role"),)
-
-    id: Mapped[PrimaryKey]
-    name: Mapped[str] = mapped_column(String(64), unique=True)
-    role: Mapped[str] = mapped_column(String(16))
-    created_at: Mapped[Instant]
-
-
-class LoginLink(Base):
-    """A one-time link printed by `phototag up`; only the hash of its token is kept."""
-
-    __tablename__ = "login_links"
-
-    token_sha256: Mapped[Sha256] = mapped_column(primary_key=True)
-    user_id: Mapped[Reference] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    expires_at: Mapped[Instant]
-    used_at: Mapped[Instant | None]
-
-
-class LoginSession(Base):
-    """A logged-in browser; the cookie holds the token, the row only its hash."""
-
-    __tablename__ = "login_sessions"
-
-    token_sha256: Mapped[Sha256] = mapped_column(primary_key=True)
-    user_id: Mapped[Reference] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    created_at: Mapped[Instant]
-    expires_at: Mapped[Instant] = mapped_column(comment="slides with use, up to the absolute limit")
+# What a person has said of a photo: a label, that none fits, that they cannot tell.
+REVIEW_STATES = ("labelled", "none", "unsure")
+# The queues of review hold photos that a model has tagged and no person has decided.
+UNREVIEWED = "reviewed_at IS NULL AND state = 'tagged'"
 
 
 class Label(Base):
@@ -82,6 +66,11 @@ class Label(Base):
     name: Mapped[str] = mapped_column(String(200))
     name_key: Mapped[str] = mapped_column(String(200), unique=True)
     parent_id: Mapped[Reference | None] = mapped_column(ForeignKey("labels.id"), index=True)
+    merged_into_id: Mapped[Reference | None] = mapped_column(
+        index=True,
+        comment="stands for that label, which is merged into no other; its name still finds it. Labels are never deleted",
+    )
+    retired_at: Mapped[Instant | None] = mapped_column(comment="no longer offered; photos that have it keep it")
     created_at: Mapped[Instant]
 
 
@@ -143,7 +132,7 @@ class Photo(Base):
     __tablename__ = "photos"
     __table_args__ = (
         CheckConstraint("shown_origin IN ('person', 'model')", name="shown_origin"),
-        CheckConstraint(_one_of("state", PHOTO_STATES), name="state"),
+        CheckConstraint(one_of("state", PHOTO_STATES), name="state"),
         Index("ix_photos_dated", "dated_at", "id", *FILTERED, "shown_score", "name_key"),
         Index("ix_photos_score", "shown_score", "id", *FILTERED, "dated_at", "name_key"),
         Index("ix_photos_name", "name_key", "id", *FILTERED, "dated_at", "shown_score"),
@@ -157,8 +146,8 @@ class Photo(Base):
         ),
         Index("ix_photos_camera_dated", "camera_id", "dated_at", "id"),
         Index("ix_photos_format_dated", "format", "dated_at", "id"),
-        _when("ix_photos_unsure", "not_sure", "dated_at", "id", *WITHOUT_DOUBT, "shown_score"),
-        _when("ix_photos_unsure_score", "not_sure", "shown_score", "id", *WITHOUT_DOUBT, "dated_at"),
+        when("ix_photos_unsure", "not_sure", "dated_at", "id", *WITHOUT_DOUBT, "shown_score"),
+        when("ix_photos_unsure_score", "not_sure", "shown_score", "id", *WITHOUT_DOUBT, "dated_at"),
         Index(
             "ix_photos_not_tagged",
             "state",
@@ -168,6 +157,12 @@ class Photo(Base):
             sqlite_where=text("state <> 'tagged'"),
             postgresql_where=text("state <> 'tagged'"),
         ),
+        CheckConstraint(one_of("review_state", REVIEW_STATES), name="review_state"),
+        CheckConstraint("(review_state IS NULL) = (reviewed_at IS NULL)", name="reviewed"),
+        when("ix_photos_to_review_draw", UNREVIEWED, "draw", "id"),
+        when("ix_photos_to_review_label", UNREVIEWED, "shown_label_id", "shown_score", "id", "draw"),
+        when("ix_photos_to_review_margin", f"not_sure AND {UNREVIEWED}", "margin", "id", "draw"),
+        when("ix_photos_reviewed", "reviewed_at IS NOT NULL", "review_state", "shown_label_id", "reviewed_at", "id"),
         # addresses carry the id and are cached by browsers: the id of a deleted photo is never given out again
         {"sqlite_autoincrement": True},
     )
@@ -211,6 +206,15 @@ class Photo(Base):
     shown_origin: Mapped[str | None] = mapped_column(String(8))
     shown_model_version_id: Mapped[Reference | None] = mapped_column(ForeignKey("model_versions.id"))
     not_sure: Mapped[bool] = mapped_column(default=False, comment="the first label's score is under the threshold")
+    margin: Mapped[float | None] = mapped_column(comment="how far the second label's score is below the first, [0, 1]")
+    # what people have said
+    review_state: Mapped[str | None] = mapped_column(
+        String(8), comment="as the last verdict that counts: labelled, none, unsure; null while there is none"
+    )
+    reviewed_at: Mapped[Instant | None] = mapped_column(comment="when that verdict was given")
+    draw: Mapped[int] = mapped_column(
+        server_default="0", comment="the hash's first 28 bits: the order in which photos are drawn at random"
+    )
 
 
 class PhotoWord(Base):
@@ -236,9 +240,9 @@ class PhotoHash(Base):
     __tablename__ = "photo_hashes"
     __table_args__ = (
         *(Index(f"ix_photo_hashes_quarter_{n}", f"quarter_{n}", "phash", "photo_id") for n in range(4)),
-        _when("ix_photo_hashes_group", "group_id IS NOT NULL", "group_id", "photo_id"),
-        _when("ix_photo_hashes_shown", "group_id IS NOT NULL AND told_apart_at IS NULL", "photo_id", "group_id"),
-        _when("ix_photo_hashes_told_apart", "told_apart_at IS NOT NULL", "group_id"),
+        when("ix_photo_hashes_group", "group_id IS NOT NULL", "group_id", "photo_id"),
+        when("ix_photo_hashes_shown", "group_id IS NOT NULL AND told_apart_at IS NULL", "photo_id", "group_id"),
+        when("ix_photo_hashes_told_apart", "told_apart_at IS NOT NULL", "group_id"),
     )
 
     photo_id: Mapped[Reference] = mapped_column(
@@ -341,6 +345,9 @@ class PhotoFeatures(Base):
     space: Mapped[Sha256] = mapped_column(primary_key=True)
     shard_id: Mapped[Reference] = mapped_column(ForeignKey("feature_shards.id", ondelete="CASCADE"), index=True)
     row: Mapped[int]
+    code: Mapped[bytes | None] = mapped_column(
+        LargeBinary(64), comment="512 bits of which photos with like features have most in common"
+    )
 
 
 class Batch(Base):
@@ -349,9 +356,9 @@ class Batch(Base):
     __tablename__ = "batches"
     __table_args__ = (
         UniqueConstraint("owner_id", "idem_key"),
-        CheckConstraint(_one_of("state", BATCH_STATES), name="state"),
+        CheckConstraint(one_of("state", BATCH_STATES), name="state"),
         Index("ix_batches_owner_id_created_at", "owner_id", "created_at"),
-        _when("ix_batches_open", "state IN ('receiving', 'unpacking', 'running')", "state"),
+        when("ix_batches_open", "state IN ('receiving', 'unpacking', 'running')", "state"),
     )
 
     id: Mapped[str] = mapped_column(String(12), primary_key=True, comment="random, in the batch's address")
@@ -376,7 +383,7 @@ class Archive(Base):
     __table_args__ = (
         UniqueConstraint("batch_id", "number"),
         CheckConstraint("state IN ('ready', 'leased', 'unpacked', 'refused', 'cancelled')", name="state"),
-        _when("ix_archives_open", "state IN ('ready', 'leased')", "state"),
+        when("ix_archives_open", "state IN ('ready', 'leased')", "state"),
     )
 
     id: Mapped[PrimaryKey]
@@ -400,11 +407,11 @@ class Item(Base):
     __tablename__ = "items"
     __table_args__ = (
         UniqueConstraint("batch_id", "archive_number", "position"),
-        CheckConstraint(_one_of("state", ITEM_STATES), name="state"),
+        CheckConstraint(one_of("state", ITEM_STATES), name="state"),
         CheckConstraint("(state = 'leased') = (lease_owner IS NOT NULL)", name="lease"),
         # the claim reads only this, whatever the number of finished items
-        _when("ix_items_ready", "state = 'ready'", "suspect", "priority", "position", "id"),
-        _when("ix_items_leased", "state = 'leased'", "lease_until"),
+        when("ix_items_ready", "state = 'ready'", "suspect", "priority", "position", "id"),
+        when("ix_items_leased", "state = 'leased'", "lease_until"),
         # progress is counted and a batch's photos are found from this index alone, without a look at the rows
         Index("ix_items_batch_state", "batch_id", "state", "code", "finished_at", "photo_id"),
         Index("ix_items_photo_id", "photo_id", "batch_id"),
