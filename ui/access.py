@@ -103,6 +103,11 @@ def user_of_event(arguments: tuple[object, ...]) -> User | None:
     return None
 
 
+def has_role(user: User, role: str) -> bool:
+    """Whether the user has `role` or one above it."""
+    return RANKS[user.role] >= RANKS[role]
+
+
 def allowed(user: User | None, role: Role) -> User:
     """`user`, if there is one with at least `role`.
 
@@ -111,7 +116,7 @@ def allowed(user: User | None, role: Role) -> User:
     """
     if user is None:
         raise HTTPException(401, "Please log in first.")
-    if RANKS[user.role] < RANKS[role]:
+    if not has_role(user, role):
         raise HTTPException(403, f"This needs the role {role}; yours is {user.role}.")
     return user
 

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.schema import User
-from ui.access import USER_KEY
+from ui.access import USER_KEY, Role
 from ui.answers import refuse
 from ui.gradio_upload import GuardedUpload
 
@@ -48,13 +48,15 @@ class GradioGuard:
     Args:
         app: the whole application, with the Gradio app mounted under `mount`.
         mount: its path, e.g. "/app".
+        role: what its callers need, checked by the guard in front.
         upload_dir: Gradio's folder of uploads.
         max_upload_bytes: largest body of its upload route.
     """
 
-    def __init__(self, app: ASGIApp, *, mount: str, upload_dir: Path, max_upload_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, mount: str, role: Role, upload_dir: Path, max_upload_bytes: int) -> None:
         self._app = app
         self._mount = mount
+        self.role: Role = role
         self._upload_dir = os.path.realpath(upload_dir)
         self._max_upload_bytes = max_upload_bytes
         self._files = Owners()

@@ -10,13 +10,14 @@ import re
 import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.errors import DatabaseUnavailableError
 from db.schema import User
-from ui.access import USER_KEY, Sessions, token_of_cookies
+from ui.access import USER_KEY, Sessions, has_role, token_of_cookies
 from ui.answers import headers_of, refuse, wants_page
 from ui.gradio_guard import GradioGuard
 from ui.page_headers import with_headers
@@ -61,7 +62,7 @@ class Guard:
         hosts: which Host headers are answered.
         mounts: the guards of the mounted Gradio apps by path, e.g. "/app".
         body_caps: path patterns with the bytes a request body may have; the first that matches counts.
-        page_head: HTML put into the head of every mounted page.
+        page_heads: HTML put into the head of every mounted page, by the role of its reader.
     """
 
     def __init__(
@@ -72,14 +73,14 @@ class Guard:
         hosts: HostRule,
         mounts: Mapping[str, GradioGuard],
         body_caps: Sequence[tuple[str, int]] = (),
-        page_head: str = "",
+        page_heads: Mapping[str, str],
     ) -> None:
         self.app = app
         self._sessions = sessions
         self._hosts = hosts
         self._mounts = mounts
         self._body_caps = [(re.compile(pattern), cap) for pattern, cap in body_caps]
-        self._page_head = page_head.encode()
+        self._page_heads = {role: head.encode() for role, head in page_heads.items()}
         self._connections: Counter[object] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,7 +92,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         mount = next((path for path in self._mounts if _under(scope["path"], path)), None)
-        send = with_headers(scope, send, page_head=self._page_head if mount else b"")
+        send = with_headers(scope, send, page_head=partial(self._page_head, scope) if mount else None)
         headers = headers_of(scope)
         if not self._hosts.accepts(headers.get("host", "")):
             await refuse(
@@ -124,8 +125,14 @@ class Guard:
             return
         self._connections[key] += 1
         try:
-            if mount is not None:
+            if mount is not None and (static or user is None or has_role(user, self._mounts[mount].role)):
                 await self._mounts[mount](scope, receive, send, headers)
+            elif mount is not None:
+                role = self._mounts[mount].role
+                message = (
+                    f"This page needs the role {role}. Ask an admin for it, or go back to the pages that you have."
+                )
+                await refuse(send, 403, "ROLE_REQUIRED", message, page=wants_page(headers))
             else:
                 await self._own_route(scope, receive, send, headers)
         finally:
@@ -138,6 +145,10 @@ class Guard:
         if token is None:
             return None
         return self._sessions.remembered(token) or await run_in_threadpool(self._sessions.user_of, token)
+
+    def _page_head(self, scope: Scope) -> bytes:
+        user = scope.get(USER_KEY)
+        return self._page_heads[user.role] if user else b""
 
     async def _own_route(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
         cap = next((cap for pattern, cap in self._body_caps if pattern.match(scope["path"])), DEFAULT_BODY_CAP)

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from collections.abc import Callable
 
 from starlette.types import Message, Scope, Send
 
@@ -24,7 +25,7 @@ COMMON_HEADERS = (
 SET_HERE = frozenset(name for name, _ in COMMON_HEADERS) | {b"server"}
 
 
-def with_headers(scope: Scope, send: Send, *, page_head: bytes = b"") -> Send:
+def with_headers(scope: Scope, send: Send, *, page_head: Callable[[], bytes] | None = None) -> Send:
     """A `send` that adds the headers; an HTML page also gets a nonce on its scripts and `page_head` in its head.
 
     A page is held back until it is complete (Gradio's are 20 to 40 kB); everything else streams through.
@@ -46,7 +47,7 @@ def with_headers(scope: Scope, send: Send, *, page_head: bytes = b"") -> Send:
             page.extend(message.get("body", b""))
             if message.get("more_body"):
                 return
-            body = _prepared(bytes(page), nonce, page_head)
+            body = _prepared(bytes(page), nonce, page_head() if page_head else b"")
             await send(_page_start(held.pop(), nonce, len(body)))
             message = {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
         await send(message)

@@ -32,7 +32,7 @@ from ui.library_api import library_routes
 from ui.login import hide_login_tokens, login_routes
 from ui.media import media_routes
 from ui.nudge import Nudger
-from ui.pages.layout import page_head
+from ui.pages.layout import MOUNTS, page_head
 from ui.services_file import redis_url_of
 from ui.settings import UiSettings
 from ui.single import SinglePhotos
@@ -45,7 +45,7 @@ from worker.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
 
-MOUNT = "/app"
+HOME = "/app/"
 STALE_UPLOADS_EVERY_S = 3600.0
 # Room for the multipart headers around the one photo that Gradio's upload may carry.
 MULTIPART_BYTES = 64 * 1024
@@ -91,9 +91,9 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(library_routes(database))
     app.include_router(library_acting_routes(database, blobs, data_settings, nudger, closed))
     app.include_router(duplicates_routes(database))
-    app.add_api_route("/", lambda: RedirectResponse(f"{MOUNT}/", 303), methods=["GET"], name="home")
+    app.add_api_route("/", lambda: RedirectResponse(HOME, 303), methods=["GET"], name="home")
     answer_errors(app)
-    mount_gradio(app, MOUNT, singles, data_settings, limits.max_photo_bytes)
+    mount_gradio(app, singles, data_settings, limits.max_photo_bytes)
     return _guarded(app, sessions, ui_settings, gradio_dir, limits.max_photo_bytes)
 
 
@@ -107,17 +107,21 @@ def _private_gradio_dir(data_dir: Path) -> Path:
 
 
 def _guarded(app: FastAPI, sessions: Sessions, settings: UiSettings, gradio_dir: Path, max_photo_bytes: int) -> Guard:
-    gradio = GradioGuard(app, mount=MOUNT, upload_dir=gradio_dir, max_upload_bytes=max_photo_bytes + MULTIPART_BYTES)
+    largest = max_photo_bytes + MULTIPART_BYTES
+    mounts = {
+        path: GradioGuard(app, mount=path, role=role, upload_dir=gradio_dir, max_upload_bytes=largest)
+        for path, role in MOUNTS.items()
+    }
     return Guard(
         app,
         sessions=sessions,
         hosts=HostRule(settings.host, settings.allowed_hosts),
-        mounts={MOUNT: gradio},
+        mounts=mounts,
         body_caps=[
             (r"/api/batches/[^/]+/files/\d+$", CHUNK_BYTES),
             (r"/api/photos$", max_photo_bytes),
         ],
-        page_head=page_head(),
+        page_heads={role: page_head(role) for role in MOUNTS.values()},
     )
 
 

@@ -10,13 +10,17 @@ import httpx
 import pytest
 
 from tests.stack import Pages, described_routes, serving
+from ui.pages.layout import MOUNTS
 
 PUBLIC = {"/login", "/health", "/web/{version}/{name}", "/favicon.ico", "/manifest.json"}
 # Parts of Gradio's front end, the same for everyone.
-GRADIO_STATIC = {"/app/svelte/{path:path}", "/app/static/{path:path}", "/app/assets/{path:path}"} | {
-    "/app/theme.css",
-    "/app/favicon.ico",
-    "/app/robots.txt",
+GRADIO_STATIC = {
+    f"{mount}/{part}"
+    for mount in MOUNTS
+    for part in (
+        *("svelte/{path:path}", "static/{path:path}", "assets/{path:path}"),
+        *("theme.css", "favicon.ico", "robots.txt"),
+    )
 }
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 

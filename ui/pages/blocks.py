@@ -1,4 +1,4 @@
-"""The Gradio app of owners: the pages Tag, Library, Duplicates and Batches, and `tag_photo` for gradio_client.
+"""The Gradio apps, one for each role: what owners, reviewers and admins see, and `tag_photo` for gradio_client.
 
 The pages are empty columns that our own modules fill: gr.HTML would need 'unsafe-eval' in the policy, and gr.State
 one endless stream per tab, of which a browser allows six.
@@ -35,6 +35,22 @@ def make_blocks(singles: SinglePhotos) -> gr.Blocks:
         gr.Column(elem_id="pt-duplicates")
     with blocks.route("Batches", "/batches", show_in_navbar=False):
         gr.Column(elem_id="pt-batches")
+    return blocks
+
+
+def make_review_blocks() -> gr.Blocks:
+    """The pages for the role reviewer: Review and Labels. They have no handlers."""
+    with gr.Blocks(title="Review - phototag", analytics_enabled=False) as blocks:
+        gr.Column(elem_id="pt-review")
+    with blocks.route("Labels", "/labels", show_in_navbar=False):
+        gr.Column(elem_id="pt-labels")
+    return blocks
+
+
+def make_admin_blocks() -> gr.Blocks:
+    """The page for the role admin. It has no handlers."""
+    with gr.Blocks(title="Admin - phototag", analytics_enabled=False) as blocks:
+        gr.Column(elem_id="pt-admin")
     return blocks
 
 

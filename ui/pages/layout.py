@@ -7,12 +7,19 @@ from functools import cache
 from html import escape
 from pathlib import Path
 
-# The one navigation: (name, address). Every page shows it; the server marks none, the page finds itself.
-NAVIGATION = (
-    ("Tag", "/app/"),
-    ("Library", "/app/library"),
-    ("Duplicates", "/app/duplicates"),
-    ("Batches", "/app/batches"),
+from ui.access import RANKS, Role
+
+# Each role's pages are a Gradio app of their own, under a path of its own; a role has those of the roles below it too.
+MOUNTS: dict[str, Role] = {"/app": "owner", "/review": "reviewer", "/admin": "admin"}
+# The one navigation: (name, address, role). Every page shows what its reader may open; the page finds itself in it.
+NAVIGATION: tuple[tuple[str, str, Role], ...] = (
+    ("Tag", "/app/", "owner"),
+    ("Library", "/app/library", "owner"),
+    ("Duplicates", "/app/duplicates", "owner"),
+    ("Batches", "/app/batches", "owner"),
+    ("Review", "/review/", "reviewer"),
+    ("Labels", "/review/labels", "reviewer"),
+    ("Admin", "/admin/", "admin"),
 )
 
 _FOLDERS = (Path(__file__).parent, Path(__file__).parents[1] / "static")
@@ -43,10 +50,14 @@ def web_root() -> str:
 
 
 @cache
-def page_head() -> str:
-    """HTML for the head of every Gradio page. The server puts it in: Gradio's `head=` comes 300 ms later."""
+def page_head(role: Role) -> str:
+    """HTML for the head of every Gradio page, as this role sees it.
+
+    The server puts it in: Gradio's `head=` comes 300 ms later.
+    """
     root = web_root()
-    navigation = escape(json.dumps([{"name": name, "href": href} for name, href in NAVIGATION]))
+    links = [{"name": name, "href": href} for name, href, needed in NAVIGATION if RANKS[role] >= RANKS[needed]]
+    navigation = escape(json.dumps(links))
     return "".join(
         [
             f'<meta name="phototag-navigation" content="{navigation}">',

@@ -3,7 +3,10 @@
 import { h } from "./dom.js";
 import { status } from "./status.js";
 
-const PAGES = { "pt-tag": "./tag.js", "pt-library": "./library.js", "pt-duplicates": "./duplicates.js", "pt-batches": "./batches.js" };
+const PAGES = {
+  "pt-tag": "./tag.js", "pt-library": "./library.js", "pt-duplicates": "./duplicates.js", "pt-batches": "./batches.js",
+  "pt-review": "./review.js", "pt-labels": "./labels.js", "pt-admin": "./admin.js",
+};
 const here = window.location.pathname.replace(/\/$/, "");
 const named = `pt-${here.split("/").at(-1)}`;
 const column = named in PAGES ? named : "pt-tag";

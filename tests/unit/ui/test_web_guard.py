@@ -66,7 +66,7 @@ def test_the_same_file_of_two_people_belongs_to_both() -> None:
 def test_a_lost_database_is_said_to_people_and_to_programs(accept: str, start: str) -> None:
     """503 in words, without what the driver said and without anyone being let in."""
     database = Database("postgresql+psycopg://user:secret@127.0.0.1:1/phototag")
-    guard = Guard(_never, sessions=Sessions(database), hosts=HostRule("127.0.0.1", ()), mounts={})
+    guard = Guard(_never, sessions=Sessions(database), hosts=HostRule("127.0.0.1", ()), mounts={}, page_heads={})
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(guard)  # pyright: ignore[reportArgumentType] - narrower types of the same thing

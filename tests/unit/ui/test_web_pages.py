@@ -7,11 +7,15 @@ from ui.theme import CARD, CARD_DARK, INK, INK_DARK, LINE, LINE_DARK, PAPER, PAP
 
 
 def test_the_navigation_stands_in_one_place() -> None:
-    """The scripts draw what the server says; none of them names a page of the navigation by itself."""
-    head = page_head()
+    """The scripts draw what the server says, by role; none of them names a page of the navigation by itself."""
+    head = page_head("admin")
+    owners = page_head("owner")
     scripts = b"".join(content for name, (_, content) in web_files().items() if name == "boot.js")
 
-    assert all(f"&quot;{name}&quot;" in head and href in head for name, href in NAVIGATION)
+    assert all(f"&quot;{name}&quot;" in head and href in head for name, href, _ in NAVIGATION)
+    assert {name for name, _, _ in NAVIGATION if f"&quot;{name}&quot;" in owners} == {
+        name for name, _, role in NAVIGATION if role == "owner"
+    }
     assert b">Batches<" not in scripts
 
 
@@ -66,4 +70,4 @@ def test_a_plain_page_shows_text_as_text() -> None:
 def test_the_address_of_our_files_changes_with_their_content() -> None:
     """Browsers keep them for ever."""
     assert re.fullmatch(r"/web/[0-9a-f]{12}", web_root())
-    assert f'src="{web_root()}/boot.js"' in page_head()
+    assert f'src="{web_root()}/boot.js"' in page_head("owner")
