@@ -40,16 +40,16 @@ class Pages:
     log: Path
     process: subprocess.Popen[bytes]
 
-    def client(self, user: str | None = None) -> httpx.Client:
-        """A logged-in client of the local admin or of an owner: keeps cookies, follows no redirects."""
-        answer = httpx.get(self.login_link(user))
+    def client(self, user: str | None = None, role: str = "owner") -> httpx.Client:
+        """A logged-in client of the local admin or of a user: keeps cookies, follows no redirects."""
+        answer = httpx.get(self.login_link(user, role))
         assert answer.status_code == 303, answer.text
         return httpx.Client(base_url=self.url, timeout=30, cookies=answer.cookies)
 
-    def login_link(self, user: str | None = None) -> str:
-        """A login link: of the local admin, or of a user with the role owner, made if there is none."""
+    def login_link(self, user: str | None = None, role: str = "owner") -> str:
+        """A login link: of the local admin, or of a user, made with this role if there is none."""
         with self.database.transaction() as session:
-            row = local_admin(session) if user is None else _owner(session, user)
+            row = local_admin(session) if user is None else _user(session, user, role)
             token = new_login_link(session, row.id, LINK_VALID_FOR)
         return f"{self.url}/login?token={token}"
 
@@ -170,10 +170,10 @@ def _is_healthy(url: str) -> bool:
         return False
 
 
-def _owner(session: Session, name: str) -> User:
+def _user(session: Session, name: str, role: str) -> User:
     known = session.scalars(select(User).where(User.name == name)).one_or_none()
     if known is None:
-        known = User(name=name, role="owner", created_at=utc_now())
+        known = User(name=name, role=role, created_at=utc_now())
         session.add(known)
         session.flush()
     return known
