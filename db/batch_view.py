@@ -11,10 +11,12 @@ from sqlalchemy.orm import Session
 from db.codes import JUNK
 from db.errors import NotFoundError
 from db.library_filter import SEES_ALL
+from db.merged_labels import Scored, best_of_each, said_labels
 from db.schema import Archive, Batch, Camera, Item, Label, ModelVersion, Photo, Prediction, User
 from db.session import utc_now
 
 NOT_SURE = "not sure"
+NONE_OF_THESE = "none of these"
 # The rate is taken over this time: long enough to be steady, short enough to follow a second worker.
 RATE_WINDOW_S = 30.0
 PAGE = 500
@@ -63,7 +65,8 @@ class ItemView:
     """An item with its photo and what is shown of it.
 
     Attributes:
-        shown: the label's name; "not sure" when the version's first score is too low; None before tagging.
+        shown: the label's name; "not sure" when the version's first score is too low, "none of these" when a person
+            said that no label fits; None before tagging.
         labels: (name, score) in the order of rank, by the version that tagged this item.
     """
 
@@ -249,7 +252,8 @@ def _views(session: Session, query: Select[*tuple[Any, ...]]) -> list[ItemView]:
 
 
 def _view(row: Row[*tuple[Any, ...]], labels: list[tuple[str, float]]) -> ItemView:
-    unsure = bool(row.not_sure) and row.shown_origin != "person"
+    by_person = row.shown_origin == "person"
+    unsure = bool(row.not_sure) and not by_person
     return ItemView(
         item_id=row.item_id,
         archive_number=row.archive_number,
@@ -268,7 +272,7 @@ def _view(row: Row[*tuple[Any, ...]], labels: list[tuple[str, float]]) -> ItemVi
         longitude=row.longitude,
         has_previews=bool(row.has_previews),
         model_version=row.model_version,
-        shown=NOT_SURE if unsure else row.label,
+        shown=NOT_SURE if unsure else row.label or (NONE_OF_THESE if by_person else None),
         not_sure=unsure,
         labels=labels,
         finished_at=row.finished_at,
@@ -281,12 +285,12 @@ def _labels(
     photo_ids = {photo_id for photo_id, version_id in tagged if version_id is not None}
     version_ids = {version_id for _, version_id in tagged if version_id is not None}
     query = (
-        select(Prediction.photo_id, Prediction.model_version_id, Label.name, Prediction.score)
-        .join(Label, Label.id == Prediction.label_id)
+        said_labels()
         .where(Prediction.photo_id.in_(photo_ids), Prediction.model_version_id.in_(version_ids))
         .order_by(Prediction.photo_id, Prediction.model_version_id, Prediction.rank)
     )
-    found: dict[tuple[int, int], list[tuple[str, float]]] = {}
+    found: dict[tuple[int, int], list[Scored]] = {}
     for row in session.execute(query) if photo_ids else ():
-        found.setdefault((row.photo_id, row.model_version_id), []).append((row.name, row.score))
-    return found
+        scored = Scored(row.label_id, row.name, row.score)
+        found.setdefault((row.photo_id, row.model_version_id), []).append(scored)
+    return {key: [(one.name, one.score) for one in best_of_each(scored)] for key, scored in found.items()}

@@ -16,6 +16,10 @@ class ConflictError(PhototagError):
     """Raised when the state of a row does not allow what was asked."""
 
 
+class NotAllowedError(PhototagError):
+    """Raised when the person's role is not enough for what was asked."""
+
+
 class InvalidNameError(PhototagError):
     """Raised when a name is empty or too long."""
 

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 from db.codes import reason_text
 from db.errors import NotFoundError
 from db.library_filter import SEES_ALL, owned_by
+from db.merged_labels import Scored, best_of_each, said_labels
+from db.review_history import Event, review_events
 from db.schema import Archive, Batch, Camera, Item, Label, ModelVersion, Photo, PhotoHash, Prediction, User
 
 # A photo that every nightly batch brings again has a place in each; nobody reads more of them.
@@ -21,13 +23,6 @@ class VersionLabels(NamedTuple):
 
     version: str
     labels: list[tuple[str, float]]
-
-
-class Event(NamedTuple):
-    """Something that happened to the photo, in plain words."""
-
-    moment: dt.datetime
-    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +56,11 @@ class PhotoView:
 
     Attributes:
         camera: its name.
-        shown: the shown label's name.
+        shown: the shown label's name; None by a person: they said that no label fits.
         shown_version: the version that said it, if a model did.
         predictions: of each version, the newest first.
         places: those the person may see, the newest first, at most 200.
-        history: of those places, the oldest first.
+        history: of those places, and what people said, the oldest first.
         look_alikes: how many photos look alike, this one counted; 1 when it is alone.
     """
 
@@ -98,7 +93,7 @@ class PhotoView:
 
 
 def photo_view(session: Session, user: User, photo_id: int) -> PhotoView:
-    """All of one photo. Six queries, whatever there is to show.
+    """All of one photo. Seven queries, whatever there is to show.
 
     Raises:
         NotFoundError: it does not exist, or is not theirs to see.
@@ -144,23 +139,25 @@ def photo_view(session: Session, user: User, photo_id: int) -> PhotoView:
         not_sure=photo.not_sure and photo.shown_origin != "person",
         predictions=_predictions(session, photo_id),
         places=places,
-        history=_history(places),
+        history=sorted([*_history(places), *review_events(session, photo_id)]),
         look_alikes=_look_alikes(session, photo_id),
     )
 
 
 def _predictions(session: Session, photo_id: int) -> list[VersionLabels]:
+    said = said_labels().where(Prediction.photo_id == photo_id).subquery()
     query = (
-        select(ModelVersion.name.label("version"), Label.name.label("label"), Prediction.score)
-        .join(ModelVersion, ModelVersion.id == Prediction.model_version_id)
-        .join(Label, Label.id == Prediction.label_id)
-        .where(Prediction.photo_id == photo_id)
-        .order_by(Prediction.model_version_id.desc(), Prediction.rank)
+        select(ModelVersion.name.label("version"), said.c.label_id, said.c.name, said.c.score)
+        .join(ModelVersion, ModelVersion.id == said.c.model_version_id)
+        .order_by(ModelVersion.id.desc(), said.c.rank)
     )
-    found: dict[str, list[tuple[str, float]]] = {}
-    for row in session.execute(query):
-        found.setdefault(row.version, []).append((row.label, row.score))
-    return [VersionLabels(version, labels) for version, labels in found.items()]
+    found: dict[str, list[Scored]] = {}
+    for version, *scored in session.execute(query):
+        found.setdefault(version, []).append(Scored(*scored))
+    return [
+        VersionLabels(version, [(one.name, one.score) for one in best_of_each(scored)])
+        for version, scored in found.items()
+    ]
 
 
 def _places(session: Session, user: User, photo_id: int) -> list[Place]:
@@ -199,7 +196,7 @@ def _history(places: list[Place]) -> list[Event]:
             events.append(Event(place.finished_at, _ending(place)))
         if place.gone_at is not None:
             events.append(Event(place.gone_at, f"no longer found at {place.path}"))
-    return sorted(events)
+    return events
 
 
 def _ending(place: Place) -> str:

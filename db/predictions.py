@@ -3,13 +3,32 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from sqlalchemy import CTE, BigInteger, ColumnElement, Executable, and_, case, exists, func, or_, select, true, update
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Executable,
+    Float,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from db.facts import PhotoFacts
-from db.schema import ActiveVersion, Camera, ModelVersion, Photo, Prediction
+from db.merged_labels import standing
+from db.review_hints import raise_disagreements
+from db.schema import ActiveVersion, Camera, Photo, Prediction
 from db.session import is_sqlite
+from db.shown import lock_photos, show_what_counts
 from db.statements import as_json, insert_missing, insert_on, json_rows, table_of
 
 TOP = 5
@@ -47,17 +66,16 @@ def write_predictions(session: Session, tagged: Sequence[Tagged]) -> None:
     insert_missing(session, Camera, [{"name": name} for name in cameras])
     session.execute(_photos_statement(sqlite=is_sqlite(session)), as_json(map(_photo_row, ordered)))
     session.execute(_top_statement(sqlite=is_sqlite(session)), as_json(_top_rows(ordered)))
+    raise_disagreements(session, [(one.photo_id, one.model_version_id) for one in ordered])
 
 
 def show_known(session: Session, photo_ids: Collection[int], version_id: int) -> None:
-    """Shows what a version has said of photos before."""
-    card = session.scalars(select(ModelVersion.card).where(ModelVersion.id == version_id)).one()
-    threshold = float(card.get("threshold") or 0.0)
-    rows = [
-        (photo_id, *_no_facts(), version_id, label_id, score, score < threshold)
-        for photo_id, (label_id, score) in first_labels(session, photo_ids, version_id).items()
-    ]
-    session.execute(_photos_statement(sqlite=is_sqlite(session)), as_json(rows))
+    """Shows what a version has said of photos before, if it may."""
+    held = lock_photos(session, photo_ids)
+    named = _named_statement(sqlite=is_sqlite(session))
+    changed = session.scalars(named, as_json((photo_id, version_id) for photo_id in held)).all()
+    if changed:
+        show_what_counts(session, changed)
 
 
 def first_labels(session: Session, photo_ids: Collection[int], version_id: int) -> dict[int, tuple[int, float]]:
@@ -75,8 +93,9 @@ def no_person_has_spoken() -> ColumnElement[bool]:
 
 def _photo_row(one: Tagged) -> tuple[object, ...]:
     label_id, score = one.top[0] if one.top else (None, None)
+    second_score = one.top[1][1] if len(one.top) > 1 else None
     facts = _no_facts() if one.facts is None else _facts_row(one.facts)
-    return (one.photo_id, *facts, one.model_version_id, label_id, score, one.not_sure)
+    return (one.photo_id, *facts, one.model_version_id, label_id, score, one.not_sure, second_score)
 
 
 def _facts_row(facts: PhotoFacts) -> tuple[object, ...]:
@@ -110,17 +129,27 @@ def _photos_statement(*, sqlite: bool) -> Executable:
     """Facts replace what was there, if there are any; the first label is shown if it may be."""
     shown = ("shown_model_version_id", "shown_label_id", "shown_score", "not_sure")
     facts, labels = ({name: PHOTO[name].type for name in names} for names in (FACTS, shown))
-    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), **facts, camera=CAMERA.name.type, **labels)
+    new = json_rows(
+        sqlite=sqlite, photo_id=BigInteger(), **facts, camera=CAMERA.name.type, **labels, second_score=Float()
+    )
     camera_id = select(CAMERA.id).where(CAMERA.name == new.c.camera).scalar_subquery()
-    may_show = _may_show(new)
+    replaces = _replaces(new)
+    may_show = and_(no_person_has_spoken(), replaces)
+    said: dict[str, ColumnElement[Any]] = {
+        "shown_label_id": standing(new.c.shown_label_id),
+        "shown_score": new.c.shown_score,
+        "shown_origin": literal("model"),
+        "not_sure": new.c.not_sure,
+        "margin": new.c.shown_score - func.coalesce(new.c.second_score, 0.0),
+    }
     change = (
         update(table_of(Photo))
         .where(PHOTO.id == new.c.photo_id)
         .values({name: func.coalesce(new.c[name], PHOTO[name]) for name in FACTS})
         .values(camera_id=func.coalesce(camera_id, PHOTO.camera_id))
         .values(state="tagged", dated_at=func.coalesce(new.c.taken_at, PHOTO.dated_at))
-        .values({name: case((may_show, new.c[name]), else_=PHOTO[name]) for name in shown})
-        .values(shown_origin=case((may_show, "model"), else_=PHOTO.shown_origin))
+        .values({name: case((may_show, value), else_=PHOTO[name]) for name, value in said.items()})
+        .values(shown_model_version_id=_version_of(new, replaces))
     )
     if sqlite:
         return change
@@ -130,12 +159,31 @@ def _photos_statement(*, sqlite: bool) -> Executable:
     return change.where(PHOTO.id.in_(select(locked.c.id)))
 
 
-def _may_show(new: CTE) -> ColumnElement[bool]:
-    """A label is shown unless a person has spoken, or the photo shows another version's and this one is not active.
+@cache
+def _named_statement(*, sqlite: bool) -> Executable:
+    """Says whose word it is that photos show; returns those of which it is another's now."""
+    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), shown_model_version_id=BigInteger())
+    has_spoken = exists().where(
+        PREDICTION.photo_id == new.c.photo_id,
+        PREDICTION.model_version_id == new.c.shown_model_version_id,
+        PREDICTION.rank == 1,
+    )
+    change = update(table_of(Photo)).where(PHOTO.id == new.c.photo_id, has_spoken, _replaces(new))
+    return change.values(shown_model_version_id=new.c.shown_model_version_id).returning(PHOTO.id)
 
-    What the same version has said of the photo before stays.
+
+def _version_of(new: CTE, replaces: ColumnElement[bool]) -> ColumnElement[Any]:
+    return case((replaces, new.c.shown_model_version_id), else_=PHOTO.shown_model_version_id)
+
+
+def _replaces(new: CTE) -> ColumnElement[bool]:
+    """A version's word takes the place of another's if it is the active one. What it has said before itself stays.
+
+    Also beneath a person's word: so an undo finds what would be shown, had nobody spoken.
     """
     active = table_of(ActiveVersion).c
     is_active = exists().where(active.model_version_id == new.c.shown_model_version_id)
-    replaces = and_(PHOTO.shown_model_version_id != new.c.shown_model_version_id, is_active)
-    return and_(no_person_has_spoken(), or_(PHOTO.shown_label_id.is_(None), replaces))
+    return or_(
+        PHOTO.shown_model_version_id.is_(None),
+        and_(PHOTO.shown_model_version_id != new.c.shown_model_version_id, is_active),
+    )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Base, DbSeconds, Instant, PrimaryKey, Reference, one_of, when
@@ -81,10 +81,14 @@ class ReviewLease(Base):
 
 
 class ReviewHint(Base):
-    """A reason to look at a photo that its row does not tell. It counts until a verdict that is younger than it."""
+    """A reason to look at a photo that its row does not tell. It counts until a verdict that is younger than it.
+
+    Whoever raises one again sets `at` and takes `settled` back.
+    """
 
     __tablename__ = "review_hints"
-    __table_args__ = (Index("ix_review_hints_reason", "reason", "urgency", "photo_id"),)
+    # a walk from the most urgent one must not pass all that are settled
+    __table_args__ = (when("ix_review_hints_open", "NOT settled", "reason", "urgency", "photo_id"),)
 
     photo_id: Mapped[Reference] = mapped_column(
         ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
@@ -92,6 +96,9 @@ class ReviewHint(Base):
     reason: Mapped[str] = mapped_column(String(16), primary_key=True, comment="disagree, mislabelled or contradiction")
     urgency: Mapped[float] = mapped_column(comment="in [0, 1], the greatest first")
     at: Mapped[Instant]
+    settled: Mapped[bool] = mapped_column(
+        default=False, server_default=false(), comment="the verdict that counts is younger; written with it"
+    )
 
 
 class LabelChange(Base):

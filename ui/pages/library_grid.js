@@ -2,7 +2,7 @@
 // height: a hundred thousand photos weigh no more than a few screens.
 
 import { api } from "./api.js";
-import { h, icon, percent } from "./dom.js";
+import { h, icon, percent, shownOf } from "./dom.js";
 import { queryOf } from "./library_address.js";
 
 export const PAGE = 60;
@@ -109,7 +109,7 @@ export class LibraryGrid {
 
   tile(photo) {
     const picked = this.isPicked(photo.id);
-    const label = photo.not_sure && !photo.by_person ? h("span", { class: "pt-unsure" }, "not sure") : h("span", { class: "pt-tile-label" }, photo.shown ?? WAITING[photo.state] ?? "");
+    const label = photo.not_sure && !photo.by_person ? h("span", { class: "pt-unsure" }, "not sure") : h("span", { class: "pt-tile-label" }, shownOf(photo) ?? WAITING[photo.state] ?? "");
     const score = photo.score === null || (photo.not_sure && !photo.by_person) ? null : h("span", { class: "pt-soft" }, percent(photo.score));
     const picture = photo.has_previews
       ? h("img", { src: `/media/${photo.id}/320.webp`, alt: "", loading: "lazy", decoding: "async", width: 320, height: 320 })
@@ -120,7 +120,7 @@ export class LibraryGrid {
     const address = new URL(window.location.href);
     address.searchParams.set("photo", photo.id);
     const link = h("a", { class: "pt-tile-photo", href: address.pathname + address.search, title: photo.name, onclick: (event) => this.opened(photo, event) },
-      picture, h("span", { class: "pt-hidden" }, `${photo.not_sure && !photo.by_person ? "not sure" : photo.shown ?? WAITING[photo.state] ?? ""}, ${photo.name}`));
+      picture, h("span", { class: "pt-hidden" }, `${photo.not_sure && !photo.by_person ? "not sure" : shownOf(photo) ?? WAITING[photo.state] ?? ""}, ${photo.name}`));
     return h("li", { class: `pt-tile pt-lib-tile ${picked ? "pt-picked" : ""}`, "data-id": photo.id }, link, box, h("p", { class: "pt-tile-words", "aria-hidden": "true" }, label, score));
   }
 

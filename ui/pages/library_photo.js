@@ -1,7 +1,7 @@
 // One photo of the library: large, with its labels, what its file says, where it came from and what happened to it.
 
 import { api } from "./api.js";
-import { bars, bytes, h, icon, moment, plural } from "./dom.js";
+import { bars, bytes, h, icon, moment, plural, shownOf } from "./dom.js";
 
 const STATES = { untagged: "Waits to be tagged", refused: "Was refused", failed: "Could not be tagged" };
 
@@ -63,13 +63,13 @@ export class PhotoDialog {
   paint(photo) {
     if (photo.has_previews) this.picture.src = `/media/${photo.id}/1024.webp`;
     else this.picture.removeAttribute("src");
-    this.picture.alt = photo.shown ?? photo.name;
+    this.picture.alt = shownOf(photo) ?? photo.name;
     const unsure = photo.not_sure && !photo.by_person;
     const labels = (photo.versions.find(({ name }) => name === photo.version) ?? photo.versions[0])?.labels ?? [];
     this.words.replaceChildren(...[
-      h("h2", {}, unsure ? "Not sure" : photo.shown ?? STATES[photo.state] ?? photo.name),
+      h("h2", {}, unsure ? "Not sure" : shownOf(photo) ?? STATES[photo.state] ?? photo.name),
       labels.length ? bars(labels) : null,
-      h("p", { class: "pt-soft" }, photo.by_person ? "Labelled by a person" : photo.version ? `By the model version ${photo.version}` : ""),
+      h("p", { class: "pt-soft" }, photo.by_person ? "Said by a person" : photo.version ? `By the model version ${photo.version}` : ""),
       this.actions(photo),
       photo.look_alikes > 1 ? h("p", { class: "pt-notice pt-info" }, icon("photos", 20), h("span", {}, `${plural(photo.look_alikes - 1, "photo")} ${photo.look_alikes === 2 ? "looks" : "look"} like this one. `, h("a", { href: "/app/duplicates" }, "See duplicates"))) : null,
       h("h3", {}, "Photo"), facts(photo),

@@ -24,6 +24,9 @@ const ICONS = {
   right: "M9.5 5.5 16 12l-6.5 6.5",
 };
 
+/** The shown label in words; a person may have said that none fits. */
+export const shownOf = ({ shown, by_person }) => shown ?? (by_person ? "none of these" : null);
+
 /** A line drawing; decoration only, hidden from screen readers. */
 export function icon(name, size = 24) {
   const space = "http://www.w3.org/2000/svg";

@@ -24,6 +24,7 @@ PARTIAL = (
         ["review_state", "shown_label_id", "reviewed_at", "id"],
     ),
     ("ix_reviews_audit", "reviews", "reason = 'audit'", ["model_label_id", "photo_id"]),
+    ("ix_review_hints_open", "review_hints", "NOT settled", ["reason", "urgency", "photo_id"]),
 )
 
 
@@ -198,10 +199,16 @@ def _make_reviews() -> None:
         sa.Column("reason", sa.String(16), nullable=False, comment="disagree, mislabelled or contradiction"),
         sa.Column("urgency", sa.Double(), nullable=False, comment="in [0, 1], the greatest first"),
         sa.Column("at", TIME, nullable=False),
+        sa.Column(
+            "settled",
+            sa.Boolean(),
+            nullable=False,
+            server_default=sa.false(),
+            comment="the verdict that counts is younger; written with it",
+        ),
         _refers("review_hints", "photo_id", "photos", "CASCADE"),
         sa.PrimaryKeyConstraint("photo_id", "reason", name="pk_review_hints"),
     )
-    op.create_index("ix_review_hints_reason", "review_hints", ["reason", "urgency", "photo_id"])
 
 
 def _make_verdicts() -> None:
