@@ -6,11 +6,10 @@ A shard never changes, but for rows of deleted photos: they are overwritten with
 import logging
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from sqlalchemy import delete, func, insert, select
@@ -18,6 +17,8 @@ from sqlalchemy.orm import Session
 
 from db.blobs import Blobs
 from db.errors import BlobMissingError, FeaturesMissingError
+from db.feature_centres import ensure_centre
+from db.feature_codes import Features, Floats, code_vectors, make_codes
 from db.garbage import SHARD, queue_garbage
 from db.schema import FeatureShard, Photo, PhotoFeatures
 from db.session import utc_now
@@ -27,15 +28,18 @@ log = logging.getLogger(__name__)
 
 TENSOR = "features"
 
-Features = npt.NDArray[np.float16]
-
 
 @dataclass(frozen=True, slots=True)
 class ShardFile:
-    """A stored file of features that no row refers to yet."""
+    """A stored file of features that no row refers to yet.
+
+    Attributes:
+        vectors: what the rows' codes are made of, (rows, channels); None where the file is only to be read.
+    """
 
     key: str
     rows: int
+    vectors: Floats | None = field(default=None, compare=False, repr=False)
 
 
 def store_shard(blobs: Blobs, space: str, array: Features) -> ShardFile:
@@ -45,7 +49,7 @@ def store_shard(blobs: Blobs, space: str, array: Features) -> ShardFile:
         raise TypeError(msg)
     key = f"features/{space[:16]}/{uuid.uuid4()}.safetensors"
     blobs.write_object(key, save({TENSOR: np.ascontiguousarray(array)}))
-    return ShardFile(key, len(array))
+    return ShardFile(key, len(array), code_vectors(array))
 
 
 def record_shard(session: Session, space: str, shard: ShardFile, photo_ids: Sequence[int]) -> None:
@@ -53,20 +57,21 @@ def record_shard(session: Session, space: str, shard: ShardFile, photo_ids: Sequ
 
     Rows of photos that were deleted meanwhile are erased later, as are those that nobody needs.
     """
-    if len(photo_ids) != shard.rows:
-        msg = f"A shard of {shard.rows} rows belongs to as many photos. Received: {len(photo_ids)}"
+    if shard.vectors is None or not len(photo_ids) == len(shard.vectors) == shard.rows:
+        msg = f"A shard of {shard.rows} rows, just stored, belongs to as many photos. Received: {len(photo_ids)}"
         raise ValueError(msg)
     shards = table_of(FeatureShard)
     new = {"space": space, "key": shard.key, "rows": shard.rows, "created_at": utc_now()}
     shard_id = session.scalars(insert(shards).values(new).returning(shards.c.id)).one()
+    codes = _codes(session, space, shard.vectors)
     # one that another transaction is deleting counts as deleted
     present = (
         select(Photo.id).where(Photo.id.in_(photo_ids)).with_for_update(read=True, key_share=True, skip_locked=True)
     )
     known = set(session.scalars(present))
     addresses = [
-        {"photo_id": photo_id, "space": space, "shard_id": shard_id, "row": row}
-        for row, photo_id in enumerate(photo_ids)
+        {"photo_id": photo_id, "space": space, "shard_id": shard_id, "row": row, "code": code}
+        for row, (photo_id, code) in enumerate(zip(photo_ids, codes, strict=True))
         if photo_id in known
     ]
     insert_missing(session, PhotoFeatures, sorted(addresses, key=lambda address: address["photo_id"]))
@@ -136,6 +141,12 @@ def erase_unreferenced_rows(session: Session, blobs: Blobs, key: str) -> None:
     if gone:
         array[gone] = np.nan
         blobs.write_object(key, save({TENSOR: array}))
+
+
+def _codes(session: Session, space: str, vectors: Floats) -> Sequence[bytes | None]:
+    """Of the first few photos of a space none: `db.missing_codes` makes them later."""
+    centre = ensure_centre(session, space, vectors)
+    return [None] * len(vectors) if centre is None else make_codes(vectors, centre)
 
 
 def _is_erased(row: Features) -> bool:

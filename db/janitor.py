@@ -1,4 +1,4 @@
-"""The janitor: goes on with deletions that were begun, deletes bytes that are due, and looks for what was left behind.
+"""The janitor: goes on with deletions that were begun, deletes bytes that are due, makes up for what is missing.
 
 The pages and every worker have one; what costs more than a glance they do in turn, by an entry in the database.
 """
@@ -12,6 +12,7 @@ from db.blobs import Blobs
 from db.collecting import collect_garbage
 from db.deleting import delete_batch
 from db.garbage import batches_going, take_turn
+from db.missing_codes import make_missing_codes
 from db.orphans import delete_orphan_bytes, delete_orphan_photos, remove_stale_staging
 from db.session import Database
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 JANITOR_S = 20.0
 COLLECT_EVERY_S = 60.0
 ORPHANS_EVERY_S = 3600.0
+CODES_EVERY_S = 60.0
 # Whoever deletes a batch says so with every group of items; silent for so long, it was killed.
 ABANDONED_S = 30.0
 
@@ -42,6 +44,8 @@ class Janitor:
             collect_garbage(self._database, self._blobs, stopping=self._stopping)
         if self._is_turn("orphans", ORPHANS_EVERY_S):
             self._delete_orphans()
+        if self._is_turn("codes", CODES_EVERY_S):
+            make_missing_codes(self._database, self._blobs, stopping=self._stopping)
         if time.monotonic() >= self._staging_due_at:  # each machine has its own
             remove_stale_staging(self._staging_dir)
             self._staging_due_at = time.monotonic() + ORPHANS_EVERY_S

@@ -1,6 +1,5 @@
 """Backbones: from pixels to features. Frozen; what is trained are heads."""
 
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from db.errors import ArtifactError
+from db.feature_spaces import feature_space
 from worker.card import FEATURE_SHAPES, BackboneCard
 from worker.decoding import DECODE_VERSION
 from worker.download import IMAGENET, check_file, weights_path
@@ -41,11 +41,6 @@ class TinyBackbone:
 
     def features(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
         return tiny_features(pixels)
-
-
-def feature_space(weights_sha256: str, layer: str, decode_version: str) -> str:
-    """The address of features: a change of any part is another space."""
-    return hashlib.sha256(f"{weights_sha256}\n{layer}\n{decode_version}".encode()).hexdigest()
 
 
 def load_backbone(settings: WorkerSettings, data_dir: Path, card: BackboneCard) -> Backbone:

@@ -23,6 +23,7 @@ PARTIAL = (
         "reviewed_at IS NOT NULL",
         ["review_state", "shown_label_id", "reviewed_at", "id"],
     ),
+    ("ix_photo_features_without_code", "photo_features", "code IS NULL", ["shard_id"]),
     ("ix_reviews_audit", "reviews", "reason = 'audit'", ["model_label_id", "photo_id"]),
     ("ix_review_hints_open", "review_hints", "NOT settled", ["reason", "urgency", "photo_id"]),
 )
@@ -36,8 +37,15 @@ def upgrade() -> None:
     op.create_index("ix_login_sessions_user_id", "login_sessions", ["user_id"])
     _add_to_labels()
     _add_to_photos()
-    code = "512 bits of which photos with like features have most in common"
+    code = "512 bits of which photos with like features have most in common; empty where the file is gone"
     op.add_column("photo_features", sa.Column("code", sa.LargeBinary(64), nullable=True, comment=code))
+    op.create_table(
+        "feature_centres",
+        sa.Column("space", sa.String(64), nullable=False, comment=SHA256),
+        sa.Column("centre", sa.LargeBinary(), nullable=False, comment="float32 of each channel, little endian"),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("space", name="pk_feature_centres"),
+    )
     _make_people()
     _make_reviews()
     _make_label_changes()
@@ -55,6 +63,7 @@ def downgrade() -> None:
         *("audit_log", "api_tokens", "login_failures"),
     ):
         op.drop_table(table)
+    op.drop_table("feature_centres")
     op.drop_column("photo_features", "code")
     for column in ("draw", "reviewed_at", "review_state", "margin"):
         op.drop_column("photos", column)

@@ -15,7 +15,8 @@ from db.blobs import Blobs, open_blobs
 from db.collecting import collect_garbage
 from db.deleting import begin_deleting, delete_batch, delete_photos
 from db.errors import BlobMissingError, FeaturesMissingError
-from db.features import Features, read_features, read_shard, record_shard, store_shard
+from db.feature_codes import Features
+from db.features import read_features, read_shard, record_shard, store_shard
 from db.garbage import BYTES, SHARD, queue_bytes_without_photo, queue_garbage, take_turn
 from db.remote_store import RemoteStore
 from db.schema import FeatureShard, Garbage, Photo, PhotoFeatures

@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 
 from db.blobs import Blobs, open_blobs
 from db.errors import FeaturesMissingError
-from db.features import Features, ShardFile, read_features, read_shard, record_shard, store_shard
+from db.feature_codes import Features
+from db.features import ShardFile, read_features, read_shard, record_shard, store_shard
 from db.schema import FeatureShard, Photo
 from db.session import Database
 from db.settings import DataSettings
