@@ -24,6 +24,26 @@ class InvalidNameError(PhototagError):
     """Raised when a name is empty or too long."""
 
 
+class InvalidPasswordError(PhototagError):
+    """Raised when a new password is too short or too long."""
+
+
+class WrongPasswordError(PhototagError):
+    """Raised when a name and a password do not belong together. Never says which of the two is wrong."""
+
+
+class TooManyAttemptsError(PhototagError):
+    """Raised when too many wrong passwords came for a name or from an address.
+
+    Attributes:
+        retry_after_s: seconds until the next attempt is looked at.
+    """
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
 class SettingsError(PhototagError):
     """Raised when a setting is missing, malformed or contradicts another one."""
 

@@ -12,6 +12,7 @@ from db.blobs import Blobs
 from db.collecting import collect_garbage
 from db.deleting import delete_batch
 from db.garbage import batches_going, take_turn
+from db.login_failures import forget_old_failures
 from db.missing_codes import make_missing_codes
 from db.orphans import delete_orphan_bytes, delete_orphan_photos, remove_stale_staging
 from db.session import Database
@@ -43,7 +44,7 @@ class Janitor:
         if self._is_turn("collect", COLLECT_EVERY_S):
             collect_garbage(self._database, self._blobs, stopping=self._stopping)
         if self._is_turn("orphans", ORPHANS_EVERY_S):
-            self._delete_orphans()
+            self._delete_what_is_over()
         if self._is_turn("codes", CODES_EVERY_S):
             make_missing_codes(self._database, self._blobs, stopping=self._stopping)
         if time.monotonic() >= self._staging_due_at:  # each machine has its own
@@ -63,8 +64,10 @@ class Janitor:
         with self._database.transaction() as session:
             return take_turn(session, what, every_s)
 
-    def _delete_orphans(self) -> None:
+    def _delete_what_is_over(self) -> None:
         photos = delete_orphan_photos(self._database, stopping=self._stopping)
         objects = delete_orphan_bytes(self._database, self._blobs, stopping=self._stopping)
+        with self._database.transaction() as session:
+            forget_old_failures(session)
         if photos or objects:
             log.info("%d photos that no batch has and %d files that nothing refers to were deleted.", photos, objects)

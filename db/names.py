@@ -3,13 +3,17 @@
 import re
 import unicodedata
 
-from db.errors import Refusal
+from db.errors import InvalidNameError, Refusal
 
 # A path is stored in 1,024 characters; of a longer one the end is kept, which names the file.
 MAX_PATH_CHARS = 1000
 MAX_PART_CHARS = 255
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 UNNAMED = "unnamed"
+ZERO_WIDTH_JOINER = "\u200d"
+MAX_PERSON_CHARS = 64
+# Folding makes one letter three at most.
+MAX_PERSON_KEY_CHARS = 3 * MAX_PERSON_CHARS
 
 photo_suffixes = frozenset(
     (
@@ -170,6 +174,27 @@ def clean_text(raw: str, max_chars: int) -> str:
     return " ".join(kept.split())[:max_chars].rstrip()
 
 
+def person_name(raw: str) -> str:
+    """A person's name as it is stored: NFC, without outer or doubled spaces.
+
+    Raises:
+        InvalidNameError: nothing is left, more than 64 characters are, or some of them cannot be seen.
+    """
+    name = " ".join(part for part in unicodedata.normalize("NFC", raw).split(" ") if part)
+    # the joiner is not seen either: two names that look the same must be the same
+    visible = all(c != ZERO_WIDTH_JOINER and not _is_unprintable(c) for c in name)
+    if not visible or not 1 <= len(name) <= MAX_PERSON_CHARS:
+        msg = f"A person's name has 1 to {MAX_PERSON_CHARS} visible characters. Choose another. Received: {raw[:80]!r}"
+        raise InvalidNameError(msg)
+    return name
+
+
+def person_key(name: str) -> str:
+    """What the spellings of one person's name have in common; unique in the table. Takes anything, for looking up."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return "".join(c for c in folded if not _is_unprintable(c))[:MAX_PERSON_KEY_CHARS]
+
+
 def _shown(part: str) -> str:
     """`part` without control, format (bidi), surrogate and private characters, bounded, its suffix kept."""
     clean = "".join(REPLACEMENT if _is_unprintable(c) else c for c in part)
@@ -182,7 +207,7 @@ def _shown(part: str) -> str:
 def _is_unprintable(character: str) -> bool:
     # Zl and Zp are line and paragraph separators: they break lines as a newline does.
     # The zero-width joiner stays: it holds emoji together and steers nothing.
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and character != "\u200d"
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and character != ZERO_WIDTH_JOINER
 
 
 def _suffix(name: str) -> str:

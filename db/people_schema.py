@@ -2,22 +2,37 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Base, Instant, PrimaryKey, Reference, Sha256, one_of
+from db.names import MAX_PERSON_KEY_CHARS, person_key
 
 ROLES = ("owner", "reviewer", "admin")
+
+
+def _key_of_name(context: DefaultExecutionContext) -> str:
+    return person_key(context.get_current_parameters()["name"])
 
 
 class User(Base):
     """A person. Rows are never deleted: what someone did keeps their name."""
 
     __tablename__ = "users"
-    __table_args__ = (CheckConstraint(one_of("role", ROLES), name="role"),)
+    __table_args__ = (
+        CheckConstraint(one_of("role", ROLES), name="role"),
+        Index("ix_users_name_key", "name_key", unique=True),
+    )
 
     id: Mapped[PrimaryKey]
     name: Mapped[str] = mapped_column(String(64), unique=True)
+    name_key: Mapped[str] = mapped_column(
+        String(MAX_PERSON_KEY_CHARS),
+        default=_key_of_name,
+        server_default=text("''"),
+        comment="the name in NFC, case folded",
+    )
     role: Mapped[str] = mapped_column(String(16))
     password_hash: Mapped[str | None] = mapped_column(
         Text, comment="argon2id with its parameters; null: enters by login links only"
@@ -81,7 +96,10 @@ class AuditEntry(Base):
     """Who did what, when. Only ever added to; verdicts are a history of their own and are not repeated here."""
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index("ix_audit_log_user_id", "user_id", "id"),)
+    __table_args__ = (
+        Index("ix_audit_log_user_id", "user_id", "id"),
+        Index("ix_audit_log_action", "action", "id"),
+    )
 
     id: Mapped[PrimaryKey]
     at: Mapped[Instant]

@@ -45,7 +45,9 @@ def main() -> None:
         listener.listen(100)
         print(f"serving http://127.0.0.1:{listener.getsockname()[1]}", flush=True)  # noqa: T201 - what the caller reads
         # The access log is on: a test looks for secrets in it.
-        uvicorn.Server(uvicorn.Config(app, log_level="info", timeout_graceful_shutdown=1)).run(sockets=[listener])
+        https = bool(asked.get("ui", {}).get("https"))
+        config = uvicorn.Config(app, log_level="info", timeout_graceful_shutdown=1, proxy_headers=https)
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 def described(app: Guard) -> dict[str, Any]:

@@ -17,10 +17,11 @@ import httpx
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.logins import new_login_link
 from db.schema import User
 from db.session import Database, utc_now
 from db.settings import DataSettings
-from db.users import local_admin, new_login_link
+from db.users import local_admin
 
 ROOT = Path(__file__).parents[1]
 # Starting TensorFlow, Gradio and the workers on a busy machine.

@@ -1,30 +1,28 @@
 """Who is asking: the session cookie, the user behind it, and the role that a route or a handler needs."""
 
 import functools
-import hashlib
 import inspect
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, ParamSpec, cast
 
 from fastapi import HTTPException, Request
 
+from db.api_tokens import Scope
+from db.logins import end_session, user_of_session
 from db.schema import User
 from db.session import Database
-from db.users import end_session, user_of_session
+from ui.remembered import Remembered
 
 Role = Literal["owner", "reviewer", "admin"]
 RANKS: dict[str, int] = {"owner": 0, "reviewer": 1, "admin": 2}
 
-# Where the guard leaves the user for the routes and the handlers behind it.
+# Where the guard leaves the user for the routes and the handlers behind it, and what the caller's API token is for:
+# a set of scopes, or None for a session, which may do whatever its user may.
 USER_KEY = "phototag.user"
+SCOPES_KEY = "phototag.scopes"
 COOKIE = "phototag_session"
 # With __Host- a browser takes the cookie from https and from this very host only.
 SECURE_COOKIE = "__Host-phototag_session"
-# A page with 60 thumbnails asks 70 times in a second. A logout in another process counts after this long.
-REMEMBERED_S = 5.0
-MAX_REMEMBERED = 10_000
 
 P = ParamSpec("P")
 
@@ -34,45 +32,57 @@ class Sessions:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: OrderedDict[str, tuple[User, float]] = OrderedDict()
+        self._known: Remembered[User] = Remembered()
 
     def remembered(self, token: str) -> User | None:
         """The user of `token` if it was asked for just now. Never waits."""
-        user, until = self._known.get(_digest(token), (None, 0.0))
-        return user if time.monotonic() < until else None
+        return self._known.get(token)
 
     def user_of(self, token: str) -> User | None:
         """The user of `token` from the database, None when the session is unknown or over. Waits for the database."""
         with self._database.transaction() as session:
             user = user_of_session(session, token)
         if user is None:
-            self._known.pop(_digest(token), None)
+            self._known.forget(token)
             return None
-        self._known[_digest(token)] = (user, time.monotonic() + REMEMBERED_S)
-        while len(self._known) > MAX_REMEMBERED:
-            self._known.popitem(last=False)
+        self._known.keep(token, user, user.id)
         return user
 
     def end(self, token: str) -> None:
         """Ends the session everywhere: its row goes, so a copied cookie is void too."""
         with self._database.transaction() as session:
             end_session(session, token)
-        self._known.pop(_digest(token), None)
+        self._known.forget(token)
+
+    def forget_user(self, user_id: int) -> None:
+        """What this person may do has changed, or their sessions have ended."""
+        self._known.forget_user(user_id)
 
 
 class Needs:
-    """A FastAPI dependency: the caller, who must have at least this role. Tests find it on every route."""
+    """A FastAPI dependency: the caller, who must have at least this role. Tests find it on every route.
 
-    def __init__(self, role: Role) -> None:
+    Args:
+        role: what a person needs.
+        scope: what an API token needs besides; None: no token does, only a person's own session.
+    """
+
+    def __init__(self, role: Role, scope: Scope | None = None) -> None:
         self.role: Role = role
+        self.scope: Scope | None = scope
 
     def __call__(self, request: Request) -> User:
         """The caller.
 
         Raises:
-            HTTPException: 401 nobody is logged in, 403 the role is not enough.
+            HTTPException: 401 nobody is logged in, 403 the role or the token's scopes are not enough.
         """
-        return allowed(request.scope.get(USER_KEY), self.role)
+        user = allowed(request.scope.get(USER_KEY), self.role)
+        scopes: frozenset[str] | None = request.scope.get(SCOPES_KEY)
+        if scopes is not None and self.scope not in scopes:
+            needed = f"a token with the scope {self.scope}" if self.scope else "a login, not a token"
+            raise HTTPException(403, f"This needs {needed}.")
+        return user
 
 
 def require(role: Role) -> Callable[[Callable[P, object]], Callable[P, Awaitable[Any]]]:
@@ -128,7 +138,3 @@ def token_of_cookies(cookies: str) -> str | None:
         name, _, value = part.strip().partition("=")
         found.setdefault(name, value)
     return found.get(SECURE_COOKIE) or found.get(COOKIE) or None
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

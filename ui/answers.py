@@ -1,11 +1,30 @@
-"""Answers that say no, in one shape: {"code": ..., "message": ...}; and reading headers of an ASGI scope."""
+"""Answers that say no, in one shape: {"code": ..., "message": ...}; and reading headers of an ASGI scope.
+
+Below /api/v1 they are problem details (RFC 9457), for programs of other people.
+"""
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
 
 from starlette.types import Scope, Send
 
 from ui.pages.layout import plain_page
+
+API = "/api/v1"
+PROBLEM_TYPE = "application/problem+json"
+
+
+def is_api(path: str) -> bool:
+    """Whether a path belongs to the programming interface: API tokens count there, and errors are problem details."""
+    return path == API or path.startswith(f"{API}/")
+
+
+def problem(status: int, code: str, message: str) -> dict[str, Any]:
+    """The body of problem details; `code` is our own member, the short name of the cause."""
+    title = HTTPStatus(status).phrase
+    return {"type": "about:blank", "title": title, "status": status, "detail": message, "code": code}
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
@@ -30,6 +49,7 @@ async def refuse(
     retry_after_s: int | None = None,
     close: bool = False,
     page: bool = False,
+    api: bool = False,
 ) -> None:
     """Answers with an error that a page can show and a program can tell apart.
 
@@ -41,20 +61,30 @@ async def refuse(
         retry_after_s: when it is worth another try.
         close: ends the connection, for a request whose body will not be read.
         page: a person reads it: a page instead of JSON.
+        api: a program of somebody else reads it: problem details.
     """
-    body = plain_page(message, f"({status})") if page else json.dumps({"code": code, "message": message})
-    await _send(send, status, body.encode(), page=page, retry_after_s=retry_after_s, close=close)
+    if api:
+        content_type, body = PROBLEM_TYPE, json.dumps(problem(status, code, message))
+    elif page:
+        content_type, body = "text/html; charset=utf-8", plain_page(message, f"({status})")
+    else:
+        content_type, body = "application/json", json.dumps({"code": code, "message": message})
+    more: list[tuple[bytes, bytes]] = []
+    if retry_after_s is not None:
+        more.append((b"retry-after", str(retry_after_s).encode()))
+    if close:
+        more.append((b"connection", b"close"))
+    if api and status == HTTPStatus.UNAUTHORIZED:
+        more.append((b"www-authenticate", b"Bearer"))
+    await _send(send, status, content_type, body.encode(), more)
 
 
-async def _send(send: Send, status: int, body: bytes, *, page: bool, retry_after_s: int | None, close: bool) -> None:
+async def _send(send: Send, status: int, content_type: str, body: bytes, more: list[tuple[bytes, bytes]]) -> None:
     headers = [
-        (b"content-type", b"text/html; charset=utf-8" if page else b"application/json"),
+        (b"content-type", content_type.encode()),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),
+        *more,
     ]
-    if retry_after_s is not None:
-        headers.append((b"retry-after", str(retry_after_s).encode()))
-    if close:
-        headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

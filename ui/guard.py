@@ -17,9 +17,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.errors import DatabaseUnavailableError
 from db.schema import User
-from ui.access import USER_KEY, Sessions, has_role, token_of_cookies
-from ui.answers import headers_of, refuse, wants_page
+from ui.access import SCOPES_KEY, USER_KEY, Sessions, has_role, token_of_cookies
+from ui.answers import headers_of, is_api, refuse, wants_page
+from ui.bearer import ApiTokens, token_of_header
 from ui.gradio_guard import GradioGuard
+from ui.next_page import login_address
 from ui.page_headers import with_headers
 
 # Reachable without a login: how to get in, whether we are alive, and our own scripts and styles (no data in them).
@@ -59,6 +61,7 @@ class Guard:
     Args:
         app: the FastAPI application with Gradio mounted.
         sessions: finds the user of a cookie.
+        tokens: finds whose an API token is.
         hosts: which Host headers are answered.
         mounts: the guards of the mounted Gradio apps by path, e.g. "/app".
         body_caps: path patterns with the bytes a request body may have; the first that matches counts.
@@ -70,6 +73,7 @@ class Guard:
         app: ASGIApp,
         *,
         sessions: Sessions,
+        tokens: ApiTokens,
         hosts: HostRule,
         mounts: Mapping[str, GradioGuard],
         body_caps: Sequence[tuple[str, int]] = (),
@@ -77,6 +81,7 @@ class Guard:
     ) -> None:
         self.app = app
         self._sessions = sessions
+        self._tokens = tokens
         self._hosts = hosts
         self._mounts = mounts
         self._body_caps = [(re.compile(pattern), cap) for pattern, cap in body_caps]
@@ -94,23 +99,25 @@ class Guard:
         mount = next((path for path in self._mounts if _under(scope["path"], path)), None)
         send = with_headers(scope, send, page_head=partial(self._page_head, scope) if mount else None)
         headers = headers_of(scope)
+        api = is_api(scope["path"])
         if not self._hosts.accepts(headers.get("host", "")):
-            await refuse(
-                send, 400, "BAD_HOST", "This address is not served here. Set PHOTOTAG_ALLOWED_HOSTS to allow it."
-            )
+            message = "This address is not served here. Set PHOTOTAG_ALLOWED_HOSTS to allow it."
+            await refuse(send, 400, "BAD_HOST", message, api=api)
         elif scope["method"] not in READING and not _same_origin(headers):
-            await refuse(send, 403, "CROSS_SITE", "A page of another site sent this request; it was not carried out.")
+            message = "A page of another site sent this request; it was not carried out."
+            await refuse(send, 403, "CROSS_SITE", message, api=api)
         else:
             await self._identify(scope, receive, send, headers, mount)
 
     async def _identify(
         self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str], mount: str | None
     ) -> None:
+        api = is_api(scope["path"])
         try:
-            user = await self._user(headers)
+            user, scope[SCOPES_KEY] = await self._caller(headers, api=api)
         except DatabaseUnavailableError as error:
             message = str(error).split(" Received:", maxsplit=1)[0]
-            await refuse(send, 503, "DATABASE_AWAY", message, retry_after_s=2, page=wants_page(headers))
+            await refuse(send, 503, "DATABASE_AWAY", message, retry_after_s=2, page=wants_page(headers), api=api)
             return
         scope[USER_KEY] = user
         static = mount is not None and scope["method"] in READING and GradioGuard.is_static(scope["path"][len(mount) :])
@@ -119,9 +126,8 @@ class Guard:
             return
         key = user.id if user else (scope.get("client") or ("?",))[0]
         if self._connections[key] >= MAX_CONNECTIONS:
-            await refuse(
-                send, 429, "TOO_MANY_CONNECTIONS", "Too many requests at once. Close some tabs.", retry_after_s=2
-            )
+            message = "Too many requests at once. Close some tabs."
+            await refuse(send, 429, "TOO_MANY_CONNECTIONS", message, retry_after_s=2, api=api)
             return
         self._connections[key] += 1
         try:
@@ -140,11 +146,17 @@ class Guard:
             if not self._connections[key]:
                 del self._connections[key]
 
-    async def _user(self, headers: Mapping[str, str]) -> User | None:
+    async def _caller(self, headers: Mapping[str, str], *, api: bool) -> tuple[User | None, frozenset[str] | None]:
+        """Who asks, and the scopes of the API token; None for a session. A token counts below /api/v1 only."""
+        text = token_of_header(headers) if api else None
+        if text is not None:
+            # a request with a token is the token's: its cookie, if it has one, does not count
+            bearer = self._tokens.remembered(text) or await run_in_threadpool(self._tokens.bearer_of, text)
+            return (bearer.user, bearer.scopes) if bearer else (None, None)
         token = token_of_cookies(headers.get("cookie", ""))
         if token is None:
-            return None
-        return self._sessions.remembered(token) or await run_in_threadpool(self._sessions.user_of, token)
+            return None, None
+        return self._sessions.remembered(token) or await run_in_threadpool(self._sessions.user_of, token), None
 
     def _page_head(self, scope: Scope) -> bytes:
         user = scope.get(USER_KEY)
@@ -152,7 +164,7 @@ class Guard:
 
     async def _own_route(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[str, str]) -> None:
         cap = next((cap for pattern, cap in self._body_caps if pattern.match(scope["path"])), DEFAULT_BODY_CAP)
-        limited = LimitedBody(receive, send, cap)
+        limited = LimitedBody(receive, send, cap, api=is_api(scope["path"]))
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > cap:
             await limited.answer_too_large()
@@ -169,10 +181,11 @@ class Guard:
 class LimitedBody:
     """Counts a request's body while it streams and stops at the cap, whatever Content-Length says."""
 
-    def __init__(self, receive: Receive, send: Send, cap: int) -> None:
+    def __init__(self, receive: Receive, send: Send, cap: int, *, api: bool = False) -> None:
         self._receive = receive
         self._send = send
         self._cap = cap
+        self._api = api
         self._received = 0
         self._answering = False
         self._complete = False
@@ -197,7 +210,7 @@ class LimitedBody:
         if not self._answering:
             await self._discard()
             message = f"The request is larger than the limit of {self._cap:,} bytes."
-            await refuse(self._send, 413, "TOO_LARGE", message, close=True)
+            await refuse(self._send, 413, "TOO_LARGE", message, close=True, api=self._api)
 
     async def _discard(self) -> None:
         """Reads on a little: who is cut off while sending never sees the answer."""
@@ -222,18 +235,17 @@ def _same_origin(headers: Mapping[str, str]) -> bool:
 
 
 async def _ask_to_log_in(scope: Scope, send: Send, headers: Mapping[str, str]) -> None:
-    if scope["method"] == "GET" and wants_page(headers):
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 303,
-                "headers": [(b"location", b"/login"), (b"content-length", b"0")],
-            }
-        )
+    if scope["method"] == "GET" and wants_page(headers) and not is_api(scope["path"]):
+        address = login_address(scope["path"], scope["query_string"].decode("latin1"))
+        redirect = [(b"location", address.encode()), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": 303, "headers": redirect})
         await send({"type": "http.response.body", "body": b""})
         return
-    message = "Please log in: open the link that `phototag up` or `phototag web --login-link` prints."
-    await refuse(send, 401, "LOGIN_REQUIRED", message)
+    if is_api(scope["path"]):
+        message = "Send `Authorization: Bearer TOKEN`; `phototag users token` makes one. This one is unknown or over."
+    else:
+        message = "Please log in: open /login in a browser, or open the link that `phototag up` prints."
+    await refuse(send, 401, "LOGIN_REQUIRED", message, api=is_api(scope["path"]))
 
 
 def _under(path: str, mount: str) -> bool:

@@ -1,75 +1,117 @@
-"""Entering by a one-time link and leaving again."""
+"""Entering by a name and a password or by a one-time link, and leaving again."""
 
+import ipaddress
 import logging
+import re
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from db.api_tokens import PREFIX
+from db.audit import record_audit
+from db.errors import TooManyAttemptsError, WrongPasswordError
+from db.logins import Login, log_in, redeem_login_link
 from db.schema import User
 from db.session import Database
-from db.users import redeem_login_link
-from ui.access import COOKIE, SECURE_COOKIE, Needs, Sessions, token_of_cookies
-from ui.pages.layout import plain_page
+from ui.access import USER_KEY, Needs, Sessions, token_of_cookies
+from ui.next_page import HOME, next_page
+from ui.pages.login_page import login_page
+from ui.session_cookie import delete_session_cookies, set_session_cookie
 
-# The row ends the session (12 h unused, 30 days at most); the cookie may live as long as the row can.
-COOKIE_MAX_AGE_S = 30 * 24 * 3600
-HOW_TO_GET_IN = (
-    "phototag prints a login link when it starts. To get a new one, run one of these on the machine that serves"
-    " phototag, and open the link that it prints:"
-)
-COMMANDS = ("phototag up", "phototag web --login-link")
+# A name, a password and an address, percent-encoded.
+LOGIN_BYTES = 16 * 1024
+# Each password that is looked at takes a core for 0.2 s and 64 MiB; the threads of the other routes stay free.
+PASSWORDS_AT_ONCE, MAX_WAITING = 2, 50
+TITLE = "Please log in"
+
+Typed = Annotated[str, Form()]
+
+
+class PasswordDesk:
+    """Looks at passwords, a few at a time, in threads of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._limiter = CapacityLimiter(PASSWORDS_AT_ONCE)
+
+    async def log_in(self, name: str, password: str, address: str) -> Login:
+        """As `db.logins.log_in`.
+
+        Raises:
+            TooManyAttemptsError: too many were wrong, or too many wait.
+        """
+        if self._limiter.statistics().tasks_waiting >= MAX_WAITING:
+            raise TooManyAttemptsError("Too many people log in at once. Try again in a moment.", 5)
+        return await to_thread.run_sync(partial(log_in, self._database, name, password, address), limiter=self._limiter)
 
 
 def login_routes(database: Database, sessions: Sessions, *, https: bool) -> APIRouter:
-    """GET /login and POST /logout. Without a link /login says how to get one."""
+    """GET and POST /login, POST /logout."""
     router = APIRouter()
+    desk = PasswordDesk(database)
 
-    @router.get("/login")
-    async def enter(request: Request, token: str = "") -> Response:
-        if not token:
-            return _page("Please log in", HOW_TO_GET_IN, status=200)
-        session_token = await run_in_threadpool(_redeem, database, token)
-        if session_token is None:
-            return _page("This login link does not work any more", f"A link works once. {HOW_TO_GET_IN}", status=401)
-        # 303 to a clean address: the token does not stay in the address bar or in a Referer header.
-        answer = RedirectResponse("/app/", 303)
-        secure = https or request.url.scheme == "https"
-        answer.set_cookie(
-            SECURE_COOKIE if secure else COOKIE,
-            session_token,
-            max_age=COOKIE_MAX_AGE_S,
-            path="/",
-            secure=secure,
-            httponly=True,
-            samesite="lax",
-        )
+    async def entered(request: Request, login: Login, address: str) -> Response:
+        # what this browser was before ends: it has one session, and a new one
+        if before := token_of_cookies(request.headers.get("cookie", "")):
+            await run_in_threadpool(sessions.end, before)
+        # 303 to a clean address: a token does not stay in the address bar or in a Referer header
+        answer = RedirectResponse(address, 303)
+        set_session_cookie(answer, request, login.token, https=https)
         return answer
 
+    @router.get("/login")
+    async def enter(request: Request, token: str = "", next: str = "") -> Response:  # noqa: A002 - as the address says
+        if token:
+            login = await run_in_threadpool(_redeem, database, token, where_from(request))
+            if login is None:
+                error = "A link works once, and not for ever. Log in by name, or get a new link."
+                return _page("This login link does not work any more", 401, error=error)
+            return await entered(request, login, next_page(next))
+        if request.scope.get(USER_KEY) is not None:
+            return RedirectResponse(next_page(next), 303)
+        return _page(TITLE, 200, asked=next)
+
+    @router.post("/login")
+    async def try_password(request: Request, name: Typed = "", password: Typed = "", next: Typed = "") -> Response:  # noqa: A002
+        try:
+            login = await desk.log_in(name, password, where_from(request))
+        except WrongPasswordError as error:
+            return _page(TITLE, 401, error=str(error), name=name, asked=next)
+        except TooManyAttemptsError as error:
+            page = _page(TITLE, 429, error=str(error), name=name, asked=next)
+            page.headers["Retry-After"] = str(error.retry_after_s)
+            return page
+        return await entered(request, login, next_page(next))
+
     @router.post("/logout")
-    async def leave(request: Request, _user: Annotated[User, Depends(Needs("owner"))]) -> Response:
+    async def leave(request: Request, user: Annotated[User, Depends(Needs("owner"))]) -> Response:
         token = token_of_cookies(request.headers.get("cookie", ""))
         if token:
-            await run_in_threadpool(sessions.end, token)
+            await run_in_threadpool(_leave, database, sessions, user, token)
         answer = Response(status_code=204)
-        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="lax")
-        answer.delete_cookie(SECURE_COOKIE, path="/", secure=True, httponly=True, samesite="lax")
+        delete_session_cookies(answer)
         return answer
 
     return router
 
 
 class WithoutTokens(logging.Filter):
-    """Takes the query from login addresses in uvicorn's access log: a log must not let anyone in."""
+    """Takes tokens from addresses in uvicorn's access log, those put there by mistake too: a log lets nobody in."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(
-                part.partition("?")[0] if isinstance(part, str) and part.startswith("/login") else part
-                for part in record.args
-            )
+            record.args = tuple(_without_tokens(part) if isinstance(part, str) else part for part in record.args)
         return True
+
+
+def _without_tokens(address: str) -> str:
+    if address.startswith("/login"):
+        return address.partition("?")[0]
+    return re.sub(rf"{PREFIX}[\w%-]+", "(token)", address)
 
 
 def hide_login_tokens() -> None:
@@ -79,10 +121,29 @@ def hide_login_tokens() -> None:
         access_log.addFilter(WithoutTokens())
 
 
-def _redeem(database: Database, token: str) -> str | None:
+def where_from(request: Request) -> str:
+    """The address that wrong passwords are counted for; of IPv6 the network, in which one person has all addresses."""
+    host = request.client.host if request.client else "?"
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host[:64]
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.IPv6Network((int(address), 64), strict=False))
+
+
+def _redeem(database: Database, token: str, address: str) -> Login | None:
     with database.transaction() as session:
-        return redeem_login_link(session, token)
+        return redeem_login_link(session, token, address)
 
 
-def _page(title: str, text: str, *, status: int) -> HTMLResponse:
-    return HTMLResponse(plain_page(title, text, COMMANDS), status)
+def _leave(database: Database, sessions: Sessions, user: User, token: str) -> None:
+    sessions.end(token)
+    with database.transaction() as session:
+        record_audit(session, user, "logout", user.name)
+
+
+def _page(title: str, status: int, *, error: str = "", name: str = "", asked: str = "") -> HTMLResponse:
+    to = next_page(asked)
+    return HTMLResponse(login_page(title, error=error, name=name[:64], next_page="" if to == HOME else to), status)

@@ -14,9 +14,10 @@ import uvicorn
 from filelock import FileLock, Timeout
 
 from db.errors import DataDirectoryInUseError, SettingsError
+from db.logins import new_login_link
 from db.session import Database
 from db.settings import DataSettings
-from db.users import local_admin, new_login_link
+from db.users import local_admin
 from ui.settings import UiSettings
 from worker.settings import WorkerSettings
 

@@ -23,14 +23,16 @@ from db.settings import DataSettings
 from ui.access import Sessions
 from ui.acting_api import acting_routes
 from ui.batches_api import ClosedBatches, batches_routes
+from ui.bearer import ApiTokens
 from ui.deleting_api import deleting_routes
 from ui.duplicates_api import duplicates_routes
 from ui.gradio_guard import GradioGuard
 from ui.guard import Guard, HostRule
 from ui.library_acting_api import library_acting_routes
 from ui.library_api import library_routes
-from ui.login import hide_login_tokens, login_routes
+from ui.login import LOGIN_BYTES, hide_login_tokens, login_routes
 from ui.media import media_routes
+from ui.next_page import HOME
 from ui.nudge import Nudger
 from ui.pages.layout import MOUNTS, page_head
 from ui.services_file import redis_url_of
@@ -45,7 +47,6 @@ from worker.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
 
-HOME = "/app/"
 STALE_UPLOADS_EVERY_S = 3600.0
 # Room for the multipart headers around the one photo that Gradio's upload may carry.
 MULTIPART_BYTES = 64 * 1024
@@ -68,7 +69,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     blobs = open_blobs(data_settings)
     limits = worker_settings.limits
     nudger = Nudger(lambda: worker_settings.redis_url or redis_url_of(data_settings))
-    sessions = Sessions(database)
+    sessions, tokens = Sessions(database), ApiTokens(database)
     closed = ClosedBatches()
     stopping = threading.Event()
     singles = SinglePhotos(database, blobs, data_settings, limits, nudger)
@@ -94,7 +95,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.add_api_route("/", lambda: RedirectResponse(HOME, 303), methods=["GET"], name="home")
     answer_errors(app)
     mount_gradio(app, singles, data_settings, limits.max_photo_bytes)
-    return _guarded(app, sessions, ui_settings, gradio_dir, limits.max_photo_bytes)
+    return _guarded(app, sessions, tokens, ui_settings, gradio_dir, limits.max_photo_bytes)
 
 
 def _private_gradio_dir(data_dir: Path) -> Path:
@@ -106,7 +107,14 @@ def _private_gradio_dir(data_dir: Path) -> Path:
     return folder
 
 
-def _guarded(app: FastAPI, sessions: Sessions, settings: UiSettings, gradio_dir: Path, max_photo_bytes: int) -> Guard:
+def _guarded(
+    app: FastAPI,
+    sessions: Sessions,
+    tokens: ApiTokens,
+    settings: UiSettings,
+    gradio_dir: Path,
+    max_photo_bytes: int,
+) -> Guard:
     largest = max_photo_bytes + MULTIPART_BYTES
     mounts = {
         path: GradioGuard(app, mount=path, role=role, upload_dir=gradio_dir, max_upload_bytes=largest)
@@ -115,11 +123,13 @@ def _guarded(app: FastAPI, sessions: Sessions, settings: UiSettings, gradio_dir:
     return Guard(
         app,
         sessions=sessions,
+        tokens=tokens,
         hosts=HostRule(settings.host, settings.allowed_hosts),
         mounts=mounts,
         body_caps=[
             (r"/api/batches/[^/]+/files/\d+$", CHUNK_BYTES),
             (r"/api/photos$", max_photo_bytes),
+            (r"/login$", LOGIN_BYTES),
         ],
         page_heads={role: page_head(role) for role in MOUNTS.values()},
     )

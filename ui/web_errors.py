@@ -13,12 +13,17 @@ from db.errors import (
     BlobMissingError,
     ConflictError,
     DatabaseUnavailableError,
+    InvalidNameError,
+    InvalidPasswordError,
     LimitExceededError,
     NotFoundError,
     PhototagError,
     Refusal,
     StorageFullError,
+    TooManyAttemptsError,
+    WrongPasswordError,
 )
+from ui.answers import PROBLEM_TYPE, is_api, problem
 from ui.pages.layout import plain_page
 
 log = logging.getLogger(__name__)
@@ -30,6 +35,10 @@ STATUS_OF: tuple[tuple[type[PhototagError], int, str], ...] = (
     (BlobMissingError, 404, "NOT_FOUND"),
     (ConflictError, 409, "CONFLICT"),
     (LimitExceededError, 413, "TOO_LARGE"),
+    (InvalidNameError, 422, "INVALID"),
+    (InvalidPasswordError, 422, "INVALID"),
+    (WrongPasswordError, 422, "WRONG_PASSWORD"),
+    (TooManyAttemptsError, 429, "TOO_MANY_ATTEMPTS"),
     (Refusal, 422, "REFUSED"),
     (StorageFullError, 507, "STORAGE_FULL"),
     (DatabaseUnavailableError, 503, "DATABASE_AWAY"),
@@ -48,7 +57,9 @@ def answer_errors(app: FastAPI) -> None:
         if isinstance(error, Refusal):
             return _error(request, status, error.code, f"Not accepted: {reason_text(error.code, error.detail)}.")
         # what the database driver said is for the log
-        return _error(request, status, code, str(error).split(" Received:", maxsplit=1)[0])
+        message = str(error).split(" Received:", maxsplit=1)[0]
+        retry_after_s = error.retry_after_s if isinstance(error, TooManyAttemptsError) else None
+        return _error(request, status, code, message, retry_after_s)
 
     @app.exception_handler(TimeoutError)
     async def on_silence(request: Request, _: TimeoutError) -> Response:
@@ -65,9 +76,17 @@ def answer_errors(app: FastAPI) -> None:
         return _error(request, 422, "INVALID", f"The request was not understood. {problems}")
 
 
-def _error(request: Request, status: int, code: str, message: str) -> Response:
-    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+def _error(request: Request, status: int, code: str, message: str, retry_after_s: int | None = None) -> Response:
+    headers = {"Cache-Control": "no-store"}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        retry_after_s = 2
+    if retry_after_s is not None:
+        headers["Retry-After"] = str(retry_after_s)
+    if is_api(request.url.path):
+        return JSONResponse(problem(status, code, message), status, headers, PROBLEM_TYPE)
+    kind = request.headers.get("content-type", "")
+    by_person = request.method == "GET" or kind.startswith("application/x-www-form-urlencoded")
+    if by_person and "text/html" in request.headers.get("accept", ""):
         page = plain_page(message, f"({status})", link=("Go to the start page", "/"))
         return HTMLResponse(page, status)
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {})
     return JSONResponse({"code": code, "message": message}, status_code=status, headers=headers)

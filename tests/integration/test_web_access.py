@@ -96,9 +96,9 @@ def test_a_browser_without_login_is_led_to_the_login_page(stranger: httpx.Client
     page = stranger.get("/app/batches", headers=HTML)
     route = stranger.get("/api/batches")
 
-    assert (page.status_code, page.headers["location"]) == (303, "/login")
+    assert (page.status_code, page.headers["location"]) == (303, "/login?next=%2Fapp%2Fbatches")
     assert route.status_code == 401
-    assert "login link" in stranger.get("/login").text
+    assert "phototag web --login-link" in stranger.get("/login").text
     assert "open the link" in route.json()["message"]
 
 

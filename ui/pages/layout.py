@@ -71,10 +71,16 @@ def page_head(role: Role) -> str:
 
 
 def plain_page(title: str, text: str, commands: Sequence[str] = (), *, link: tuple[str, str] | None = None) -> str:
-    """A small page without scripts: login, and what went wrong."""
-    root = web_root()
+    """A small page without scripts that says something, e.g. what went wrong."""
     shown = "".join(f"<li><code>{escape(command)}</code></li>" for command in commands)
     onward = f'<p><a class="pt-button" href="{escape(link[1])}">{escape(link[0])}</a></p>' if link else ""
+    listed = f'<ul class="pt-commands">{shown}</ul>' if shown else ""
+    return plain_frame(title, f"<p>{escape(text)}</p>\n{listed}\n{onward}")
+
+
+def plain_frame(title: str, content: str) -> str:
+    """A page without scripts and without Gradio. `content` is HTML, of what people wrote only what was escaped."""
+    root = web_root()
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -89,9 +95,7 @@ def plain_page(title: str, text: str, commands: Sequence[str] = (), *, link: tup
 <main>
 <p class="pt-brand"><img src="{root}/icon.svg" alt="" width="28" height="28">phototag</p>
 <h1>{escape(title)}</h1>
-<p>{escape(text)}</p>
-{f'<ul class="pt-commands">{shown}</ul>' if shown else ""}
-{onward}
+{content}
 </main>
 </body>
 </html>

@@ -1,5 +1,6 @@
 """Review: accounts with passwords and tokens, verdicts and their undo, leases, hints, changes of labels, an audit log."""
 
+import unicodedata
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +35,7 @@ def upgrade() -> None:
     hashed = "argon2id with its parameters; null: enters by login links only"
     op.add_column("users", sa.Column("password_hash", sa.Text(), nullable=True, comment=hashed))
     op.add_column("users", sa.Column("disabled_at", TIME, nullable=True, comment="no way in since then"))
+    _add_name_key()
     op.create_index("ix_login_sessions_user_id", "login_sessions", ["user_id"])
     _add_to_labels()
     _add_to_photos()
@@ -71,6 +73,8 @@ def downgrade() -> None:
     op.drop_index("ix_labels_merged_into_id", "labels")
     op.drop_column("labels", "merged_into_id")
     op.drop_index("ix_login_sessions_user_id", "login_sessions")
+    op.drop_index("ix_users_name_key", "users")
+    op.drop_column("users", "name_key")
     op.drop_column("users", "disabled_at")
     op.drop_column("users", "password_hash")
 
@@ -84,6 +88,17 @@ def _add(table: str, definition: str, comment: str) -> None:
     op.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
     if _is_postgres():
         op.execute(f"COMMENT ON COLUMN {table}.{definition.split(maxsplit=1)[0]} IS '{comment}'")
+
+
+def _add_name_key() -> None:
+    key = "the name in NFC, case folded"
+    op.add_column("users", sa.Column("name_key", sa.String(192), nullable=False, server_default="", comment=key))
+    connection = op.get_bind()
+    change = sa.text("UPDATE users SET name_key = :key WHERE id = :id")
+    for row in connection.execute(sa.text("SELECT id, name FROM users")).all():
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", row.name).casefold())
+        connection.execute(change, {"id": row.id, "key": folded})
+    op.create_index("ix_users_name_key", "users", ["name_key"], unique=True)
 
 
 def _add_to_labels() -> None:
@@ -170,6 +185,7 @@ def _make_people() -> None:
         _refers("audit_log", "user_id", "users"),
     )
     op.create_index("ix_audit_log_user_id", "audit_log", ["user_id", "id"])
+    op.create_index("ix_audit_log_action", "audit_log", ["action", "id"])
 
 
 def _make_reviews() -> None:

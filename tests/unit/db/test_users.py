@@ -1,17 +1,14 @@
-"""Login links and sessions."""
+"""Accounts: names, roles, and that the last admin stays."""
 
-import datetime as dt
+import threading
 
 import pytest
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
 
-from db.errors import NotFoundError
-from db.schema import LoginLink, LoginSession, User
-from db.session import Database, utc_now
-from db.users import SESSION_ABSOLUTE, end_session, local_admin, new_login_link, redeem_login_link, user_of_session
-
-HOUR = dt.timedelta(hours=1)
+from db.errors import ConflictError, InvalidNameError, NotFoundError
+from db.schema import User
+from db.session import Database
+from db.users import add_user, disable_user, enable_user, find_user, list_users, local_admin, set_role
 
 
 def test_there_is_one_local_admin(database: Database) -> None:
@@ -24,78 +21,115 @@ def test_there_is_one_local_admin(database: Database) -> None:
     assert (first.name, first.role) == ("admin", "admin")
 
 
-def test_a_link_logs_in_once(database: Database) -> None:
-    """The second use, a guess and an empty token get nothing."""
+def test_a_name_is_one_person_s_in_whatever_case_it_is_written(database: Database) -> None:
+    """Composed or not, with spaces around or not."""
     with database.transaction() as session:
-        admin = local_admin(session)
-        link = new_login_link(session, admin.id, HOUR)
+        zoe = add_user(session, "  Zoe\u0308   Strauß ", "owner")
+    assert zoe.name == "Zo\xeb Strauß"
 
-        token = redeem_login_link(session, link)
-
-        assert token is not None
-        user = user_of_session(session, token)
-        assert user is not None
-        assert user.id == admin.id
-        assert redeem_login_link(session, link) is None
-        assert redeem_login_link(session, "guess") is None
-        assert user_of_session(session, link) is None
+    for taken in ("zo\xeb strauß", "ZOE\u0308 STRAUSS", "Zo\xeb Strauß", "ADMIN"):
+        with database.transaction() as session, pytest.raises(ConflictError, match="taken"):
+            add_user(session, taken, "owner")
+    with database.reading() as session:
+        assert find_user(session, "ZO\xcb  strauss").id == zoe.id
+        assert [user.name for user in list_users(session)] == ["admin", "Zo\xeb Strauß"]
 
 
-def test_a_link_ends(database: Database) -> None:
-    """After its time it is as good as unknown."""
+@pytest.mark.parametrize("name", ["", "   ", "a" * 65, "a\nb", "a\tb", "a\0b", "a\u200db", "\u202eann", "\ud800"])
+def test_a_name_that_cannot_be_read_is_refused(sqlite_database: Database, name: str) -> None:
+    """Empty, too long, or with characters that cannot be seen."""
+    with sqlite_database.transaction() as session, pytest.raises(InvalidNameError, match="visible"):
+        add_user(session, name, "owner")
+
+
+def test_two_who_add_the_same_name_at_once_make_one_person(database: Database) -> None:
+    """One is told that it is taken."""
     with database.transaction() as session:
-        link = new_login_link(session, local_admin(session).id, -HOUR)
+        local_admin(session)
+    outcomes: list[str] = []
 
-        assert redeem_login_link(session, link) is None
+    def add(name: str) -> None:
+        try:
+            with database.transaction() as session:
+                add_user(session, name, "owner")
+            outcomes.append("added")
+        except ConflictError:
+            outcomes.append("taken")
+
+    threads = [threading.Thread(target=add, args=(name,)) for name in ("Ann", "ANN", "ann", "aNN")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert sorted(outcomes) == ["added", "taken", "taken", "taken"]
 
 
-def test_no_token_is_stored(database: Database) -> None:
-    """Whoever reads the database cannot log in with what it holds."""
+def test_the_last_admin_can_be_neither_disabled_nor_demoted(database: Database) -> None:
+    """A disabled one does not count; with another one it works."""
     with database.transaction() as session:
-        link = new_login_link(session, local_admin(session).id, HOUR)
-        token = redeem_login_link(session, link)
+        local = local_admin(session).id
+        ann = add_user(session, "ann", "admin").id
+        disable_user(session, local)
 
-        stored = {*session.scalars(select(LoginLink.token_sha256)), *session.scalars(select(LoginSession.token_sha256))}
-
-        assert stored.isdisjoint({link, token})
-        assert all(redeem_login_link(session, value) is None for value in stored)
-        assert all(user_of_session(session, value) is None for value in stored)
-
-
-def test_a_session_slides_with_use_but_not_for_ever(database: Database) -> None:
-    """Twelve hours after the last use, and thirty days after the login."""
     with database.transaction() as session:
-        token = login(session)
-        begun = utc_now() - SESSION_ABSOLUTE + 2 * HOUR
-        session.execute(update(LoginSession).values(created_at=begun, expires_at=utc_now() + HOUR))
-        session.expire_all()
+        with pytest.raises(ConflictError, match="last admin"):
+            disable_user(session, ann)
+        with pytest.raises(ConflictError, match="last admin"):
+            set_role(session, ann, "owner")
 
-        assert user_of_session(session, token) is not None
+        enable_user(session, local)
+        assert set_role(session, ann, "reviewer").role == "reviewer"
+        with pytest.raises(ConflictError, match="last admin"):
+            disable_user(session, local)
 
-        expires_at = session.scalars(select(LoginSession.expires_at)).one()
-        assert expires_at == begun + SESSION_ABSOLUTE
 
-
-def test_a_session_that_is_over_is_nobodys(database: Database) -> None:
-    """By time, or by logging out."""
+def test_two_admins_who_disable_each_other_at_once_leave_one(database: Database) -> None:
+    """Whichever comes second is refused."""
     with database.transaction() as session:
-        old, ended = login(session), login(session)
-        end_session(session, ended)
-        assert user_of_session(session, ended) is None
-        assert user_of_session(session, old) is not None
+        local = local_admin(session).id
+        both = [add_user(session, name, "admin").id for name in ("ann", "bob")]
+        disable_user(session, local)
+    for _ in range(10):
+        with database.transaction() as session:
+            for user_id in both:
+                enable_user(session, user_id)
+        start = threading.Barrier(2)
+        outcomes: list[str] = []
 
-        session.execute(update(LoginSession).values(expires_at=utc_now() - HOUR))
+        def disable(user_id: int, start: threading.Barrier = start, outcomes: list[str] = outcomes) -> None:
+            start.wait()
+            try:
+                with database.transaction() as session:
+                    disable_user(session, user_id)
+                outcomes.append("disabled")
+            except ConflictError:
+                outcomes.append("refused")
 
-        assert user_of_session(session, old) is None
+        threads = [threading.Thread(target=disable, args=(user_id,)) for user_id in both]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+
+        assert sorted(outcomes) == ["disabled", "refused"]
 
 
-def test_a_link_for_nobody_is_refused(database: Database) -> None:
-    """There must be such a user."""
-    with database.transaction() as session, pytest.raises(NotFoundError, match="4711"):
-        new_login_link(session, 4711, HOUR)
+def test_the_command_line_s_account_stays_an_admin(sqlite_database: Database) -> None:
+    """Whoever can open the data directory may do everything there."""
+    with sqlite_database.transaction() as session:
+        add_user(session, "ann", "admin")
+        with pytest.raises(ConflictError, match="command line"):
+            set_role(session, local_admin(session).id, "owner")
 
 
-def login(session: Session) -> str:
-    token = redeem_login_link(session, new_login_link(session, local_admin(session).id, HOUR))
-    assert token is not None
-    return token
+def test_what_is_not_there_is_said(sqlite_database: Database) -> None:
+    """Neither people nor roles are made up."""
+    with sqlite_database.transaction() as session:
+        for call in (lambda: disable_user(session, 99), lambda: find_user(session, "nobody")):
+            with pytest.raises(NotFoundError, match="phototag users list"):
+                call()
+        with pytest.raises(ConflictError, match="owner, reviewer, admin"):
+            add_user(session, "ann", "root")
+        with pytest.raises(ConflictError, match="owner, reviewer, admin"):
+            set_role(session, local_admin(session).id, "root")

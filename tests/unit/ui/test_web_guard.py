@@ -4,9 +4,12 @@ import asyncio
 
 import httpx
 import pytest
+from fastapi import HTTPException, Request
 
+from db.schema import User
 from db.session import Database
-from ui.access import COOKIE, SECURE_COOKIE, Sessions, token_of_cookies
+from ui.access import COOKIE, SCOPES_KEY, SECURE_COOKIE, USER_KEY, Needs, Sessions, token_of_cookies
+from ui.bearer import ApiTokens, token_of_header
 from ui.gradio_guard import MAX_OWNED, Owners
 from ui.guard import Guard, HostRule
 
@@ -62,16 +65,30 @@ def test_the_same_file_of_two_people_belongs_to_both() -> None:
     assert owners.of("path") == {1, 2}
 
 
-@pytest.mark.parametrize(("accept", "start"), [("text/html", "<!doctype html>"), ("*/*", '{"code": "DATABASE_AWAY"')])
-def test_a_lost_database_is_said_to_people_and_to_programs(accept: str, start: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "accept", "start"),
+    [
+        ("/app/", "text/html", "<!doctype html>"),
+        ("/app/", "*/*", '{"code": "DATABASE_AWAY"'),
+        ("/api/v1/x", "*/*", '{"type": "about:blank", "title": "Service Unavailable", "status": 503'),
+    ],
+)
+def test_a_lost_database_is_said_to_people_and_to_programs(path: str, accept: str, start: str) -> None:
     """503 in words, without what the driver said and without anyone being let in."""
     database = Database("postgresql+psycopg://user:secret@127.0.0.1:1/phototag")
-    guard = Guard(_never, sessions=Sessions(database), hosts=HostRule("127.0.0.1", ()), mounts={}, page_heads={})
+    guard = Guard(
+        _never,
+        sessions=Sessions(database),
+        tokens=ApiTokens(database),
+        hosts=HostRule("127.0.0.1", ()),
+        mounts={},
+        page_heads={},
+    )
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(guard)  # pyright: ignore[reportArgumentType] - narrower types of the same thing
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-            return await client.get("/app/", headers={"Accept": accept, "Cookie": f"{COOKIE}=token"})
+            return await client.get(path, headers={"Accept": accept, "Cookie": f"{COOKIE}=token"})
 
     answer = asyncio.run(ask())
     database.close()
@@ -81,6 +98,51 @@ def test_a_lost_database_is_said_to_people_and_to_programs(accept: str, start: s
     assert "The database cannot be reached" in answer.text
     assert "secret" not in answer.text
     assert "connection" not in answer.text.lower()
+
+
+@pytest.mark.parametrize(
+    ("header", "token"),
+    [
+        ("Bearer phototag_a-b_c", "phototag_a-b_c"),
+        ("bearer  x==", "x=="),
+        ("Bearer", ""),
+        ("Bearer a b", ""),
+        ("Bearer " + "x" * 300, ""),
+        ("Basic YTpi", None),
+        ("", None),
+    ],
+)
+def test_a_token_is_read_from_its_header(header: str, token: str | None) -> None:
+    """What calls itself a token and cannot be one is a wrong one; other schemes are a proxy's."""
+    assert token_of_header({"authorization": header}) == token
+
+
+@pytest.mark.parametrize(
+    ("role", "scopes", "needs", "status"),
+    [
+        ("reviewer", None, Needs("reviewer", "review"), 200),
+        ("reviewer", {"review"}, Needs("reviewer", "review"), 200),
+        ("reviewer", {"read", "admin"}, Needs("reviewer", "review"), 403),
+        ("owner", {"review"}, Needs("reviewer", "review"), 403),
+        ("owner", None, Needs("reviewer", "review"), 403),
+        ("admin", {"read", "submit", "review", "labels", "models", "admin"}, Needs("owner"), 403),
+        ("admin", set(), Needs("owner", "read"), 403),
+        (None, None, Needs("owner", "read"), 401),
+    ],
+)
+def test_a_token_needs_the_scope_and_its_person_the_role(
+    role: str | None, scopes: set[str] | None, needs: Needs, status: int
+) -> None:
+    """A session has all scopes. A route that names none is not for tokens."""
+    user = User(id=1, name="ann", role=role) if role else None
+    request = Request({"type": "http", USER_KEY: user, SCOPES_KEY: scopes})
+
+    try:
+        answered = 200 if needs(request) is user else 0
+    except HTTPException as error:
+        answered = error.status_code
+
+    assert answered == status
 
 
 async def _never(*_: object) -> None:
