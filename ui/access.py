@@ -14,6 +14,8 @@ from db.session import Database
 from ui.remembered import Remembered
 
 Role = Literal["owner", "reviewer", "admin"]
+# What every token is for.
+ANY = "any"
 RANKS: dict[str, int] = {"owner": 0, "reviewer": 1, "admin": 2}
 
 # Where the guard leaves the user for the routes and the handlers behind it, and what the caller's API token is for:
@@ -59,17 +61,30 @@ class Sessions:
         self._known.forget_user(user_id)
 
 
+class NotEnoughError(HTTPException):
+    """Raised when the caller is known, and a role or a scope is missing: 403.
+
+    Attributes:
+        code: which of the two.
+    """
+
+    def __init__(self, code: Literal["ROLE_REQUIRED", "SCOPE_REQUIRED"], message: str) -> None:
+        super().__init__(403, message)
+        self.code = code
+
+
 class Needs:
     """A FastAPI dependency: the caller, who must have at least this role. Tests find it on every route.
 
     Args:
         role: what a person needs.
-        scope: what an API token needs besides; None: no token does, only a person's own session.
+        scope: what an API token needs besides; "any": every token will do; None: no token does, only a person's own
+            session.
     """
 
-    def __init__(self, role: Role, scope: Scope | None = None) -> None:
+    def __init__(self, role: Role, scope: Scope | Literal["any"] | None = None) -> None:
         self.role: Role = role
-        self.scope: Scope | None = scope
+        self.scope: Scope | Literal["any"] | None = scope
 
     def __call__(self, request: Request) -> User:
         """The caller.
@@ -79,9 +94,9 @@ class Needs:
         """
         user = allowed(request.scope.get(USER_KEY), self.role)
         scopes: frozenset[str] | None = request.scope.get(SCOPES_KEY)
-        if scopes is not None and self.scope not in scopes:
+        if scopes is not None and self.scope != ANY and self.scope not in scopes:
             needed = f"a token with the scope {self.scope}" if self.scope else "a login, not a token"
-            raise HTTPException(403, f"This needs {needed}.")
+            raise NotEnoughError("SCOPE_REQUIRED", f"This needs {needed}.")
         return user
 
 
@@ -127,7 +142,7 @@ def allowed(user: User | None, role: Role) -> User:
     if user is None:
         raise HTTPException(401, "Please log in first.")
     if not has_role(user, role):
-        raise HTTPException(403, f"This needs the role {role}; yours is {user.role}.")
+        raise NotEnoughError("ROLE_REQUIRED", f"This needs the role {role}; yours is {user.role}.")
     return user
 
 

@@ -6,25 +6,11 @@ Below /api/v1 they are problem details (RFC 9457), for programs of other people.
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from starlette.types import Scope, Send
 
 from ui.pages.layout import plain_page
-
-API = "/api/v1"
-PROBLEM_TYPE = "application/problem+json"
-
-
-def is_api(path: str) -> bool:
-    """Whether a path belongs to the programming interface: API tokens count there, and errors are problem details."""
-    return path == API or path.startswith(f"{API}/")
-
-
-def problem(status: int, code: str, message: str) -> dict[str, Any]:
-    """The body of problem details; `code` is our own member, the short name of the cause."""
-    title = HTTPStatus(status).phrase
-    return {"type": "about:blank", "title": title, "status": status, "detail": message, "code": code}
+from ui.problems import PROBLEM_TYPE, problem
 
 
 def headers_of(scope: Scope) -> dict[str, str]:

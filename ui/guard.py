@@ -18,11 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from db.errors import DatabaseUnavailableError
 from db.schema import User
 from ui.access import SCOPES_KEY, USER_KEY, Sessions, has_role, token_of_cookies
-from ui.answers import headers_of, is_api, refuse, wants_page
+from ui.answers import headers_of, refuse, wants_page
 from ui.bearer import ApiTokens, token_of_header
 from ui.gradio_guard import GradioGuard
 from ui.next_page import login_address
 from ui.page_headers import with_headers
+from ui.problems import is_api
 
 # Reachable without a login: how to get in, whether we are alive, and our own scripts and styles (no data in them).
 PUBLIC = re.compile(r"/(login|health|favicon\.ico|manifest\.json|robots\.txt|web/[a-z0-9]+/[a-z0-9_-]+\.(js|css|svg))$")

@@ -1,7 +1,9 @@
 """Our errors become answers here, and nowhere else: JSON for programs, a plain page for people."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +18,7 @@ from db.errors import (
     InvalidNameError,
     InvalidPasswordError,
     LimitExceededError,
+    NotAllowedError,
     NotFoundError,
     PhototagError,
     Refusal,
@@ -23,17 +26,22 @@ from db.errors import (
     TooManyAttemptsError,
     WrongPasswordError,
 )
-from ui.answers import PROBLEM_TYPE, is_api, problem
+from ui.access import NotEnoughError
 from ui.pages.layout import plain_page
+from ui.problems import PROBLEM_TYPE, is_api, problem
+from ui.upload import WrongOffsetError
 
 log = logging.getLogger(__name__)
 
+# Of a list with thousands of mistakes the first ones tell enough.
+MOST_SAID = 10
 NO_SUCH_PAGE = "There is nothing at this address."
 
 STATUS_OF: tuple[tuple[type[PhototagError], int, str], ...] = (
     (NotFoundError, 404, "NOT_FOUND"),
     (BlobMissingError, 404, "NOT_FOUND"),
     (ConflictError, 409, "CONFLICT"),
+    (NotAllowedError, 403, "NOT_ALLOWED"),
     (LimitExceededError, 413, "TOO_LARGE"),
     (InvalidNameError, 422, "INVALID"),
     (InvalidPasswordError, 422, "INVALID"),
@@ -59,7 +67,8 @@ def answer_errors(app: FastAPI) -> None:
         # what the database driver said is for the log
         message = str(error).split(" Received:", maxsplit=1)[0]
         retry_after_s = error.retry_after_s if isinstance(error, TooManyAttemptsError) else None
-        return _error(request, status, code, message, retry_after_s)
+        more = {"received": error.received} if isinstance(error, WrongOffsetError) else None
+        return _error(request, status, code, message, retry_after_s=retry_after_s, more=more)
 
     @app.exception_handler(TimeoutError)
     async def on_silence(request: Request, _: TimeoutError) -> Response:
@@ -68,22 +77,39 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> Response:
         message = NO_SUCH_PAGE if error.status_code == HTTPStatus.NOT_FOUND else str(error.detail)
-        return _error(request, error.status_code, HTTPStatus(error.status_code).name, message)
+        code = error.code if isinstance(error, NotEnoughError) else HTTPStatus(error.status_code).name
+        return _error(request, error.status_code, code, message, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        problems = "; ".join(f"{'.'.join(str(part) for part in e['loc'][1:])}: {e['msg']}" for e in error.errors())
-        return _error(request, 422, "INVALID", f"The request was not understood. {problems}")
+        found = [{"where": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
+        problems = "; ".join(f"{each['where'].partition('.')[2]}: {each['message']}" for each in found[:MOST_SAID])
+        return _error(
+            request, 422, "INVALID", f"The request was not understood. {problems}", more={"errors": found[:MOST_SAID]}
+        )
+
+    @app.exception_handler(Exception)
+    async def on_failure(request: Request, _: Exception) -> Response:  # the server logs it, with where it happened
+        return _error(request, 500, "FAILED", "This should not happen. The log of the pages says what went wrong.")
 
 
-def _error(request: Request, status: int, code: str, message: str, retry_after_s: int | None = None) -> Response:
-    headers = {"Cache-Control": "no-store"}
+def _error(
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    retry_after_s: int | None = None,
+    headers: Mapping[str, str] | None = None,
+    more: dict[str, Any] | None = None,
+) -> Response:
+    headers = {**(headers or {}), "Cache-Control": "no-store"}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         retry_after_s = 2
     if retry_after_s is not None:
         headers["Retry-After"] = str(retry_after_s)
     if is_api(request.url.path):
-        return JSONResponse(problem(status, code, message), status, headers, PROBLEM_TYPE)
+        return JSONResponse(problem(status, code, message, more), status, headers, PROBLEM_TYPE)
     kind = request.headers.get("content-type", "")
     by_person = request.method == "GET" or kind.startswith("application/x-www-form-urlencoded")
     if by_person and "text/html" in request.headers.get("accept", ""):

@@ -199,8 +199,8 @@ def test_a_token_that_is_none_gets_problem_details(pages: Pages, token: str) -> 
     assert answer.headers["www-authenticate"] == "Bearer"
     problem = answer.json()
     assert {name: problem[name] for name in ("type", "title", "status", "code")} == {
-        "type": "about:blank",
-        "title": "Unauthorized",
+        "type": "urn:phototag:problem:login-required",
+        "title": "No valid token",
         "status": 401,
         "code": "LOGIN_REQUIRED",
     }

@@ -70,7 +70,11 @@ def test_the_same_file_of_two_people_belongs_to_both() -> None:
     [
         ("/app/", "text/html", "<!doctype html>"),
         ("/app/", "*/*", '{"code": "DATABASE_AWAY"'),
-        ("/api/v1/x", "*/*", '{"type": "about:blank", "title": "Service Unavailable", "status": 503'),
+        (
+            "/api/v1/x",
+            "*/*",
+            '{"type": "urn:phototag:problem:database-away", "title": "The database does not answer", "s',
+        ),
     ],
 )
 def test_a_lost_database_is_said_to_people_and_to_programs(path: str, accept: str, start: str) -> None:
