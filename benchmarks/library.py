@@ -184,12 +184,12 @@ def _rest(database: Database, admin: User, owner: User) -> None:
 def _timed(database: Database, action: Callable[[Session], Any]) -> float:
     """Server time of one request, in s: a session of its own, as a route has it."""
     with database.reading() as session:
-        began = _clock(session)
+        began = clock(session)
         action(session)
-        return _clock(session) - began
+        return clock(session) - began
 
 
-def _clock(session: Session) -> float:
+def clock(session: Session) -> float:
     """Time, or with --cpu that of our processor and the database's: on a machine that others use as well."""
     if not Timing.on_cpu:
         return time.perf_counter()

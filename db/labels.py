@@ -72,12 +72,14 @@ def with_ancestors(session: Session, ids: Collection[int]) -> dict[int, tuple[st
 def _ensure_level(session: Session, paths: Iterable[Sequence[str]], ids: dict[str, int]) -> None:
     missing = {name_key(path[-1]): path for path in paths if name_key(path[-1]) not in ids}
     ids.update(_ids_of(session, missing))
+    parents = {ids[name_key(path[-2])] for path in missing.values() if len(path) > 1}
+    standing = _standing(session, parents)
     now = utc_now()
     new = [
         {
             "name": normalise_name(path[-1]),
             "name_key": key,
-            "parent_id": ids[name_key(path[-2])] if len(path) > 1 else None,
+            "parent_id": standing[ids[name_key(path[-2])]] if len(path) > 1 else None,
             "created_at": now,
         }
         for key, path in sorted(missing.items())
@@ -92,6 +94,15 @@ def _ids_of(session: Session, keys: Collection[str]) -> dict[str, int]:
     for group in _groups(list(keys)):
         query = select(Label.name_key, Label.id).where(Label.name_key.in_(group))
         found.update({row.name_key: row.id for row in session.execute(query)})
+    return found
+
+
+def _standing(session: Session, ids: Collection[int]) -> dict[int, int]:
+    """The label that each stands for: nothing is put below one that was merged."""
+    found: dict[int, int] = {}
+    for group in _groups(list(ids)):
+        query = select(Label.id, Label.merged_into_id).where(Label.id.in_(group))
+        found.update({row.id: row.merged_into_id or row.id for row in session.execute(query)})
     return found
 
 

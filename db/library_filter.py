@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, exists, literal_column, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, select, true
 from sqlalchemy.orm import Session
 
 from db.batches import get_batch
@@ -131,8 +131,10 @@ def in_own_batch(user: User) -> tuple[ColumnElement[bool], ...]:
 
 
 def label_ids(session: Session, label_id: int) -> list[int]:
-    """The label and all below it."""
-    below = select(Label.id).where(Label.id == label_id).cte("below", recursive=True)
+    """The label, or the one that it was merged into, and all below it."""
+    merged = select(Label.merged_into_id).where(Label.id == label_id).scalar_subquery()
+    first = select(Label.id).where(Label.id == func.coalesce(merged, label_id))
+    below = first.cte("below", recursive=True)
     below = below.union(select(Label.id).join(below, Label.parent_id == below.c.id))
     return list(session.scalars(select(below.c.id)))
 

@@ -28,6 +28,7 @@ from ui.deleting_api import deleting_routes
 from ui.duplicates_api import duplicates_routes
 from ui.gradio_guard import GradioGuard
 from ui.guard import Guard, HostRule
+from ui.labels_api import labels_routes
 from ui.library_acting_api import library_acting_routes
 from ui.library_api import library_routes
 from ui.login import LOGIN_BYTES, hide_login_tokens, login_routes
@@ -92,6 +93,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(library_routes(database))
     app.include_router(library_acting_routes(database, blobs, data_settings, nudger, closed))
     app.include_router(duplicates_routes(database))
+    app.include_router(labels_routes(database))
     app.add_api_route("/", lambda: RedirectResponse(HOME, 303), methods=["GET"], name="home")
     answer_errors(app)
     mount_gradio(app, singles, data_settings, limits.max_photo_bytes)
