@@ -60,9 +60,10 @@ def finish_upload(session: Session, upload_id: int) -> None:
     count_changed(session, update(Upload).where(Upload.id == upload_id).values(done))
 
 
-def uploads_of(session: Session, batch_id: str) -> list[Upload]:
-    """All uploads of a batch, by number."""
-    return list(session.scalars(select(Upload).where(Upload.batch_id == batch_id).order_by(Upload.number)))
+def uploads_of(session: Session, batch_id: str, *, after: int = 0, limit: int | None = None) -> list[Upload]:
+    """Uploads of a batch, by number; all of them, or `limit` of those behind the number `after`."""
+    query = select(Upload).where(Upload.batch_id == batch_id, Upload.number > after)
+    return list(session.scalars(query.order_by(Upload.number).limit(limit)))
 
 
 def _get(session: Session, upload_id: int) -> Upload:

@@ -40,6 +40,7 @@ from ui.services_file import redis_url_of
 from ui.settings import UiSettings
 from ui.single import SinglePhotos
 from ui.status_api import status_routes
+from ui.submitting import Submitting
 from ui.upload import CHUNK_BYTES, Receiver, remove_stale_uploads
 from ui.uploads_api import uploads_routes
 from ui.web_errors import answer_errors
@@ -75,6 +76,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     stopping = threading.Event()
     singles = SinglePhotos(database, blobs, data_settings, limits, nudger)
     receiver = Receiver(database, blobs, data_settings, limits, ui_settings, nudger)
+    submitting = Submitting(database, data_settings, ui_settings, receiver)
 
     app = FastAPI(
         openapi_url=None,
@@ -85,7 +87,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(web_file_routes())
     app.include_router(login_routes(database, sessions, https=ui_settings.https))
     app.include_router(status_routes(database, data_settings, limits, ui_settings, nudger))
-    app.include_router(uploads_routes(database, data_settings, ui_settings, receiver, singles))
+    app.include_router(uploads_routes(submitting, singles))
     app.include_router(batches_routes(database, closed))
     app.include_router(acting_routes(database, data_settings, nudger))
     app.include_router(deleting_routes(database, data_settings, closed, stopping.is_set))

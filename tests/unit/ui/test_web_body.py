@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-import ui.uploads_api
-from ui.uploads_api import body_of
+import ui.submitting
+from ui.submitting import body_of
 
 
 class Request:
@@ -39,7 +39,7 @@ def test_a_body_is_read_to_its_end() -> None:
 
 def test_a_sender_that_falls_silent_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else it would hold its file, and a connection, for ever."""
-    monkeypatch.setattr(ui.uploads_api, "SILENCE_S", 0.02)
+    monkeypatch.setattr(ui.submitting, "SILENCE_S", 0.02)
 
     with pytest.raises(TimeoutError):
         read(Request([b"a", b"b"], 0.5))
