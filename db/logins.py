@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from db.audit import record_audit
 from db.errors import ConflictError, WrongPasswordError
 from db.login_failures import attempt_was_right, begin_attempt
-from db.passwords import is_password, renewed
+from db.passwords import hash_password, is_password, renewed
 from db.schema import LoginLink, LoginSession, User
 from db.session import Database, utc_now
 from db.statements import IN_DATABASE_ONLY
-from db.users import get_user, user_named
+from db.users import get_user, set_password, user_named
 
 # A session ends 12 h after its last use, and in any case 30 days after the login.
 SESSION_IDLE = dt.timedelta(hours=12)
@@ -70,6 +70,36 @@ def checked_password(database: Database, name: str, password: str, address: str)
     with database.transaction() as session:
         attempt_was_right(session, name, address)
     return user
+
+
+def change_password(database: Database, user_id: int, old: str, new: str, address: str) -> Login:
+    """Gives somebody a new password of their own choice, and a new session in place of all others.
+
+    Args:
+        database: no transaction is open while passwords are looked at.
+        user_id: whose.
+        old: the password until now; not looked at if there was none.
+        new: the new one.
+        address: where this is asked from; wrong passwords are counted as at the login.
+
+    Raises:
+        WrongPasswordError: `old` is not the password until now.
+        TooManyAttemptsError: too many were wrong; this one was not looked at.
+        InvalidPasswordError: `new` is too short or too long.
+    """
+    new_hash = hash_password(new)
+    with database.reading() as session:
+        user = get_user(session, user_id)
+    if user.password_hash is not None:
+        try:
+            checked_password(database, user.name, old, address)
+        except WrongPasswordError as error:
+            raise WrongPasswordError("The password until now is another one. Try again.") from error
+    with database.transaction() as session:
+        user = set_password(session, user_id, new_hash)
+        login = begin_session(session, user)
+        record_audit(session, user, "users.password", user.name)
+    return login
 
 
 def new_login_link(session: Session, user_id: int, valid_for: dt.timedelta) -> str:

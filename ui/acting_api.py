@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
+from db.audit import record_audit
 from db.batch_view import batch_progress, iter_items
 from db.batches import cancel_batch, get_batch, retry_batch
 from db.errors import ConflictError
@@ -34,6 +35,7 @@ def acting_routes(database: Database, data_settings: DataSettings, nudger: Nudge
                 msg = f"This batch is {batch.state} already; there is nothing left to cancel."
                 raise ConflictError(msg)
             cancel_batch(session, batch_id)
+            record_audit(session, user, "batches.cancel", batch.name, {"batch": batch_id})
             batch = get_batch(session, batch_id, user)
             return batch_shape(batch, batch_progress(session, batch_id))
 

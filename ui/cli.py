@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "duplicates": ("ui.cli_duplicates:duplicates", "List photos that look alike, and files in several places."),
     "models": ("ui.cli_models:models", "List and show model versions; fetch ImageNet weights."),
     "export": ("ui.cli_export:export", "Write results to a file."),
+    "users": ("ui.cli_users:users", "Add and disable people, their roles, passwords and API tokens."),
     "doctor": ("ui.cli_doctor:doctor", "Check this installation and say what to do."),
     "migrate": ("ui.cli_services:migrate", "Bring the database's tables to this version."),
     "web": ("ui.cli_services:web", "Run only the pages, or print a login link for them."),

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from db.audit import COMMAND_LINE, record_audit
 from db.batch_view import BatchProgress, batch_progress, iter_items
 from db.batches import cancel_batch, get_batch, list_batches, retry_batch
 from db.codes import reason_text
@@ -161,6 +162,7 @@ def _is_confirmed(found: Sequence[Batch], items: Sequence[int]) -> bool:
 def _deleted(database: Database, data: DataSettings, batch: Batch) -> Deleted:
     with database.transaction() as session:
         begin_deleting(session, batch.id)
+        record_audit(session, None, "batches.delete", batch.name, {"batch": batch.id} | COMMAND_LINE)
     remove_batch_staging(data.staging_dir, batch.id)
     return delete_batch(database, batch.id)
 

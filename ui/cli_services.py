@@ -154,6 +154,7 @@ def _greet(data: DataSettings, ui: UiSettings, address: str) -> None:
         notice = version.card.get("notice")
         say(f"Model version: {version.name}.{f' {notice}' if notice else ''}")
     minutes = ui.login_link_valid_s // 60
-    click.echo(f"phototag is running. Open this link; it logs you in once, within {minutes} minutes:")
+    once = f"Open this link; it logs you in once, within {minutes} minutes:" if "?token=" in link else "Log in at:"
+    click.echo(f"phototag is running. {once}")
     click.echo(f"\n  {link}\n")
     click.echo("Ctrl-C stops everything.")

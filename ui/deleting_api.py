@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, BackgroundTasks, Depends
 
+from db.audit import record_audit
 from db.batches import get_batch
 from db.deleting import begin_deleting, delete_batch
 from db.errors import PhototagError
@@ -31,8 +32,9 @@ def deleting_routes(
     @router.delete("/{batch_id}")
     def delete(batch_id: BatchId, user: Owner, after_the_answer: BackgroundTasks) -> Json:
         with database.transaction() as session:
-            get_batch(session, batch_id, user)
+            batch = get_batch(session, batch_id, user)
             begin_deleting(session, batch_id)
+            record_audit(session, user, "batches.delete", batch.name, {"batch": batch_id})
         closed.forget([batch_id])
         remove_batch_staging(data_settings.staging_dir, batch_id)
         after_the_answer.add_task(_delete_rows, database, batch_id, stopping)

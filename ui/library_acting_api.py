@@ -8,6 +8,7 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 from sqlalchemy.orm import Session
 
+from db.audit import record_audit
 from db.batch_view import iter_photo_items
 from db.blobs import Blobs
 from db.deleting import Deleted, delete_photos
@@ -94,6 +95,8 @@ def library_acting_routes(
         for start in range(0, len(ids), DELETE_GROUP):
             with database.transaction() as session:
                 deleted += delete_photos(session, user, ids[start : start + DELETE_GROUP])
+                if start == 0:
+                    record_audit(session, user, "photos.delete", f"{len(ids):,} photos", {"selected": len(ids)})
         closed.forget(deleted.batch_ids)
         return {"selected": len(ids), "photos": deleted.photos, "items": deleted.items}
 

@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from db.api_tokens import PREFIX
 from db.audit import record_audit
 from db.errors import TooManyAttemptsError, WrongPasswordError
-from db.logins import Login, log_in, redeem_login_link
+from db.logins import Login, change_password, log_in, redeem_login_link
 from db.schema import User
 from db.session import Database
 from ui.access import USER_KEY, Needs, Sessions, token_of_cookies
@@ -44,15 +45,25 @@ class PasswordDesk:
         Raises:
             TooManyAttemptsError: too many were wrong, or too many wait.
         """
+        return await self._run(partial(log_in, self._database, name, password, address))
+
+    async def change_password(self, user_id: int, old: str, new: str, address: str) -> Login:
+        """As `db.logins.change_password`.
+
+        Raises:
+            TooManyAttemptsError: too many were wrong, or too many wait.
+        """
+        return await self._run(partial(change_password, self._database, user_id, old, new, address))
+
+    async def _run(self, look: Callable[[], Login]) -> Login:
         if self._limiter.statistics().tasks_waiting >= MAX_WAITING:
             raise TooManyAttemptsError("Too many people log in at once. Try again in a moment.", 5)
-        return await to_thread.run_sync(partial(log_in, self._database, name, password, address), limiter=self._limiter)
+        return await to_thread.run_sync(look, limiter=self._limiter)
 
 
-def login_routes(database: Database, sessions: Sessions, *, https: bool) -> APIRouter:
+def login_routes(database: Database, desk: PasswordDesk, sessions: Sessions, *, https: bool) -> APIRouter:
     """GET and POST /login, POST /logout."""
     router = APIRouter()
-    desk = PasswordDesk(database)
 
     async def entered(request: Request, login: Login, address: str) -> Response:
         # what this browser was before ends: it has one session, and a new one

@@ -95,11 +95,24 @@ def address_served(data_dir: Path) -> str | None:
 
 
 def login_link(database: Database, ui: UiSettings, address: str | None = None) -> str:
-    """A link that logs the local admin in once. `address`: where the pages are, if that is known."""
+    """A link that logs the local admin in once; the login page, if that account is disabled.
+
+    Args:
+        database: where the accounts are.
+        ui: how the pages are served.
+        address: where they are, if that is known.
+    """
     with database.transaction() as session:
-        valid_for = dt.timedelta(seconds=ui.login_link_valid_s)
-        token = new_login_link(session, local_admin(session).id, valid_for)
-    return f"{address or _address(ui, ui.port)}login?token={token}"
+        admin = local_admin(session)
+        if admin.disabled_at is not None:
+            return link_to(ui, address)
+        token = new_login_link(session, admin.id, dt.timedelta(seconds=ui.login_link_valid_s))
+    return link_to(ui, address, token)
+
+
+def link_to(ui: UiSettings, address: str | None, token: str | None = None) -> str:
+    """The address of the login page, which lets in whoever holds the token of a link."""
+    return f"{address or _address(ui, ui.port)}login{f'?token={token}' if token else ''}"
 
 
 def serve(

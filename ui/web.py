@@ -22,6 +22,7 @@ from db.session import Database
 from db.settings import DataSettings
 from ui.access import Sessions
 from ui.acting_api import acting_routes
+from ui.admin_api import admin_routes
 from ui.batches_api import ClosedBatches, batches_routes
 from ui.bearer import ApiTokens
 from ui.deleting_api import deleting_routes
@@ -31,7 +32,8 @@ from ui.guard import Guard, HostRule
 from ui.labels_api import labels_routes
 from ui.library_acting_api import library_acting_routes
 from ui.library_api import library_routes
-from ui.login import LOGIN_BYTES, hide_login_tokens, login_routes
+from ui.login import LOGIN_BYTES, PasswordDesk, hide_login_tokens, login_routes
+from ui.me_api import me_routes
 from ui.media import media_routes
 from ui.next_page import HOME
 from ui.nudge import Nudger
@@ -85,7 +87,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
         lifespan=_lifespan(database, blobs, data_settings, nudger, stopping),
     )
     app.include_router(web_file_routes())
-    app.include_router(login_routes(database, sessions, https=ui_settings.https))
+    _include_people(app, database, sessions, tokens, ui_settings)
     app.include_router(status_routes(database, data_settings, limits, ui_settings, nudger))
     app.include_router(uploads_routes(submitting, singles))
     app.include_router(batches_routes(database, closed))
@@ -100,6 +102,19 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     answer_errors(app)
     mount_gradio(app, singles, data_settings, limits.max_photo_bytes)
     return _guarded(app, sessions, tokens, ui_settings, gradio_dir, limits.max_photo_bytes)
+
+
+def _include_people(
+    app: FastAPI, database: Database, sessions: Sessions, tokens: ApiTokens, settings: UiSettings
+) -> None:
+    def forget(user_id: int) -> None:
+        sessions.forget_user(user_id)
+        tokens.forget_user(user_id)
+
+    desk = PasswordDesk(database)
+    app.include_router(login_routes(database, desk, sessions, https=settings.https))
+    app.include_router(me_routes(desk, sessions, https=settings.https))
+    app.include_router(admin_routes(database, forget, settings.login_link_valid_s))
 
 
 def _private_gradio_dir(data_dir: Path) -> Path:

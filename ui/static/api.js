@@ -25,7 +25,7 @@ export async function api(path, { method = "GET", json, body, signal } = {}) {
     throw new ApiError(0, { code: "OFFLINE", message: "The server does not answer. Check that phototag runs." });
   }
   const found = await answer.json().catch(() => ({}));
-  if (answer.status === 401) window.location.assign("/login");
+  if (answer.status === 401) window.location.assign(`/login?next=${encodeURIComponent(window.location.pathname + window.location.search)}`);
   if (!answer.ok) throw new ApiError(answer.status, found);
   return found;
 }

@@ -1,6 +1,7 @@
 // The first script of every page: draws the navigation, then hands the page's column to its module.
 
 import { h } from "./dom.js";
+import { myMenu } from "./me.js";
 import { status } from "./status.js";
 
 const PAGES = {
@@ -16,13 +17,6 @@ status().catch(() => {});
 
 function navigation() {
   const links = JSON.parse(document.querySelector("meta[name=phototag-navigation]").content);
-  const logOut = h("button", {
-    type: "button", class: "pt-quiet",
-    onclick: async () => {
-      await fetch("/logout", { method: "POST" });
-      window.location.assign("/login");
-    },
-  }, "Log out");
   return h("header", { class: "pt-top" },
     h("a", { class: "pt-skip", href: "#pt-main" }, "Skip to the page"),
     h("a", { class: "pt-brand", href: links[0].href },
@@ -31,7 +25,7 @@ function navigation() {
       const current = href.replace(/\/$/, "") === here;
       return h("a", { href, "aria-current": current ? "page" : null }, name);
     })),
-    logOut);
+    myMenu());
 }
 
 /** Resolves with the element once Gradio has made it. */
@@ -49,6 +43,10 @@ function appearing(id) {
 }
 
 document.body.prepend(navigation());
+// on a phone the entries scroll; once it is known who is here, there is less room for them
+const toCurrent = () => document.querySelector(".pt-top nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+toCurrent();
+status().then(toCurrent, () => {});
 // A div: Gradio's own frame is the main landmark already.
 const main = h("div", { id: "pt-main", tabindex: "-1" });
 (await page).show(main);

@@ -12,8 +12,25 @@ from click.testing import CliRunner
 
 from ui.cli import COMMANDS, LazyCommands, phototag
 
-ISSUED = ["up", "tag", "watch", "batches", "duplicates", "models", "export", "doctor", "migrate", "web", "worker"]
-SUBCOMMANDS = {"batches": {"list", "show", "retry", "cancel", "delete"}, "models": {"list", "show", "fetch"}}
+ISSUED = [
+    "up",
+    "tag",
+    "watch",
+    "batches",
+    "duplicates",
+    "models",
+    "export",
+    "users",
+    "doctor",
+    "migrate",
+    "web",
+    "worker",
+]
+SUBCOMMANDS = {
+    "batches": {"list", "show", "retry", "cancel", "delete"},
+    "models": {"list", "show", "fetch"},
+    "users": {"add", "disable", "enable", "link", "list", "password", "revoke", "role", "token", "tokens"},
+}
 # The middle of these would be a second and more on a machine that does nothing else.
 TOO_HEAVY = ("sqlalchemy", "gradio", "fastapi", "celery", "rich", "pydantic", "numpy", "tensorflow", "keras")
 

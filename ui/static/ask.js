@@ -1,0 +1,82 @@
+// Questions in a dialog: a few fields, or yes and no; and things that are shown once, to be copied.
+
+import { h, icon, say } from "./dom.js";
+
+let asked = 0;
+
+/**
+ * Asks in a dialog. `act(values)` runs when the person says yes; what it throws is shown, and the dialog stays.
+ * Resolves with what `act` returned, or with null when the person did not want to.
+ * Fields: {name, label, type, value, options: [[value, text]], hint, ...attributes}; type "checks" gives a list of values.
+ */
+export function ask({ title, about, fields = [], yes, no = "Cancel", danger = false, act }) {
+  asked += 1;
+  const id = `pt-ask-${asked}`;
+  const trouble = h("p", { class: "pt-notice pt-bad", role: "alert", hidden: true });
+  const submit = h("button", { class: `pt-button ${danger ? "pt-danger" : ""}`, type: "submit" }, yes);
+  const cancel = h("button", { class: "pt-button pt-second", type: "button", autofocus: danger }, no);
+  const form = h("form", { class: "pt-ask" }, ...fields.map((field, at) => fieldOf(field, `${id}-${at}`)), trouble, h("div", { class: "pt-row" }, submit, cancel));
+  const dialog = h("dialog", { class: "pt-dialog", "aria-labelledby": id }, h("h2", { id }, title), ...[about].flat().filter(Boolean).map((text) => h("p", {}, text)), form);
+  return new Promise((done) => {
+    let result = null;
+    cancel.addEventListener("click", () => dialog.close());
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      submit.disabled = true;
+      try {
+        result = (await act(valuesOf(form, fields))) ?? true;
+        dialog.close();
+      } catch (error) {
+        trouble.textContent = error.message;
+        trouble.hidden = false;
+      }
+      submit.disabled = false;
+    });
+    dialog.addEventListener("close", () => { dialog.remove(); done(result); });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+/** Shows a secret that nobody will see again, with a button that copies it. */
+export function showOnce({ title, about, value }) {
+  asked += 1;
+  const id = `pt-ask-${asked}`;
+  const text = h("input", { class: "pt-input", value, readonly: true, "aria-labelledby": id, onfocus: () => text.select() });
+  const copy = h("button", { class: "pt-button", type: "button", autofocus: true, onclick: async () => {
+    text.select();
+    const copied = await navigator.clipboard?.writeText(value).then(() => true, () => false) || document.execCommand("copy");
+    copy.textContent = copied ? "Copied" : "Copy with Ctrl-C";
+    say(copy.textContent);
+  } }, "Copy");
+  const dialog = h("dialog", { class: "pt-dialog pt-wide", "aria-labelledby": id }, h("h2", { id }, title), h("p", {}, about),
+    h("form", { method: "dialog", class: "pt-ask" }, text, h("div", { class: "pt-row" }, copy, h("button", { class: "pt-button pt-second" }, "Done"))));
+  return new Promise((done) => {
+    dialog.addEventListener("close", () => { dialog.remove(); done(); });
+    document.body.append(dialog);
+    dialog.showModal();
+  });
+}
+
+function fieldOf({ label, type = "text", value = "", options = [], hint, ...attributes }, id) {
+  const described = hint ? { "aria-describedby": id } : {};
+  const hinted = hint ? h("span", { class: "pt-soft", id }, hint) : null;
+  if (type === "checks") {
+    return h("fieldset", described, h("legend", {}, label), ...options.map(([each, text]) =>
+      h("label", { class: "pt-check" }, h("input", { type: "checkbox", name: attributes.name, value: each }), h("span", {}, text))), hinted);
+  }
+  const input = type === "select"
+    ? h("select", { class: "pt-input", ...attributes, ...described }, ...options.map(([each, text]) => h("option", { value: each, selected: each === value }, text)))
+    : h("input", { class: "pt-input", type, value, ...attributes, ...described });
+  return h("label", { class: "pt-field" }, label, input, hinted);
+}
+
+function valuesOf(form, fields) {
+  const data = new FormData(form);
+  return Object.fromEntries(fields.map(({ name, type }) => [name, type === "checks" ? data.getAll(name) : data.get(name)]));
+}
+
+/** A list that has nothing in it yet. */
+export function nothingYet(title, text) {
+  return h("div", { class: "pt-empty pt-card" }, icon("info", 44), h("p", {}, title), h("p", { class: "pt-soft" }, text));
+}
