@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from db.blobs import Blobs, open_blobs
 from db.errors import PhototagError
 from db.janitor import JANITOR_S, Janitor
+from db.look_alikes import LookAlikes
 from db.session import Database
 from db.settings import DataSettings
 from ui.access import Sessions
@@ -38,6 +39,8 @@ from ui.media import media_routes
 from ui.next_page import HOME
 from ui.nudge import Nudger
 from ui.pages.layout import MOUNTS, page_head
+from ui.review_acting_api import review_acting_routes
+from ui.review_api import review_routes
 from ui.services_file import redis_url_of
 from ui.settings import UiSettings
 from ui.single import SinglePhotos
@@ -98,6 +101,8 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(library_acting_routes(database, blobs, data_settings, nudger, closed))
     app.include_router(duplicates_routes(database))
     app.include_router(labels_routes(database))
+    app.include_router(review_routes(database, LookAlikes(database)))
+    app.include_router(review_acting_routes(database))
     app.add_api_route("/", lambda: RedirectResponse(HOME, 303), methods=["GET"], name="home")
     answer_errors(app)
     mount_gradio(app, singles, data_settings, limits.max_photo_bytes)

@@ -8,6 +8,7 @@ import { LibraryGrid } from "./library_grid.js";
 import { LabelList } from "./library_labels.js";
 import { PhotoDialog } from "./library_photo.js";
 import { Selection } from "./library_selection.js";
+import { mayReview } from "./review_words.js";
 import { noticeBox } from "./status.js";
 
 /** Fills the page's main element. */
@@ -27,7 +28,7 @@ class LibraryPage {
     this.labels = new LabelList((label) => this.go({ label }));
     this.selection = new Selection({
       photos: () => this.grid.photos, view: () => this.view, total: () => this.total, painted: () => this.grid?.paintPicked(),
-      deleted: () => this.afterDeleting(), trouble: (text) => this.say(text),
+      deleted: () => this.afterDeleting(), labelled: (text, undo) => this.afterLabelling(text, undo), trouble: (text) => this.say(text),
     });
     this.grid = new LibraryGrid({
       open: (photo) => this.open(photo.id), pick: (photo, event) => this.selection.pick(photo, event),
@@ -88,7 +89,8 @@ class LibraryPage {
       if (list !== this.shown) return;
       this.total = counts.photos;
       const waiting = counts.waiting && this.view.state !== "untagged" ? h("a", { href: "/app/library?state=untagged" }, `${count(counts.waiting)} waiting to be tagged`) : null;
-      this.numbers.replaceChildren(plural(counts.photos, "photo"), ...(waiting ? [" · ", waiting] : []));
+      const review = mayReview() && counts.photos ? h("a", { href: `/review/?${queryOf({ ...this.view, sort: "", order: "" })}` }, "review these") : null;
+      this.numbers.replaceChildren(plural(counts.photos, "photo"), ...[waiting, review].filter(Boolean).flatMap((link) => [" · ", link]));
       this.labels.show(counts.labels, this.view.label);
       this.filters.paint(this.view, this.labels.nameOf(this.view.label));
     } catch (error) {
@@ -141,6 +143,14 @@ class LibraryPage {
     this.paint();
   }
 
+  afterLabelling(text, undo) {
+    this.shown = null;
+    this.paint();
+    this.trouble.hidden = false;
+    this.trouble.className = "pt-notice pt-info";
+    this.trouble.replaceChildren(...[icon("info", 20), h("span", {}, text), undo ? h("button", { type: "button", class: "pt-quiet pt-undo", onclick: () => undo().catch((error) => this.say(error.message)) }, "Undo") : null].filter(Boolean));
+  }
+
   nothing(box) {
     const filtered = filtersOf(this.view).length > 0;
     const link = (text, href) => h("a", { class: "pt-button", href }, text);
@@ -166,6 +176,7 @@ class LibraryPage {
 
   say(text) {
     this.trouble.hidden = !text;
+    this.trouble.className = "pt-notice pt-bad";
     this.trouble.replaceChildren(icon("warning", 20), h("span", {}, text));
   }
 }

@@ -3,6 +3,8 @@
 import { api } from "./api.js";
 import { count, h, plural, say } from "./dom.js";
 import { bodyOf, queryOf } from "./library_address.js";
+import { askForLabel } from "./review_label.js";
+import { mayReview } from "./review_words.js";
 
 // What an address and a request may carry; more than that goes by the view.
 const MAX_IDS = 2000;
@@ -74,6 +76,7 @@ export class Selection {
       !this.wholeView && total > size ? button(`Select all ${count(total)}`, () => { this.wholeView = true; this.paint(); }) : null,
       h("span", { class: "pt-selection-actions" },
         link("Download", "/api/library/photos.zip"), link("Export CSV", "/api/library/export.csv"),
+        mayReview() ? button("Label…", () => this.label()) : null,
         button("Tag again", () => this.again()), button("Delete…", () => this.remove(), "pt-danger"), button("Clear", () => this.clear())),
     ].filter(Boolean));
     if (focused) [...this.element.querySelectorAll("button, a")].find((each) => each.textContent === focused)?.focus();
@@ -92,6 +95,23 @@ export class Selection {
     try {
       const { id } = await api("/api/library/tag", { method: "POST", json: this.body(ids) });
       window.location.assign(`/app/batches?batch=${id}`);
+    } catch (error) {
+      this.on.trouble(error.message);
+    }
+  }
+
+  /** One label for all, in one stroke; the button that takes it back stands until the next step. */
+  async label() {
+    const label = await askForLabel(`Label of ${plural(this.size, "photo")}`);
+    if (!label) return;
+    const ask = (path, json) => api(`/api/review/${path}`, { method: "POST", json: { token: window.crypto.randomUUID(), ...json } });
+    try {
+      const { photos } = await ask("selection", { selection: this.body(), verdict: "label", label: label.id });
+      this.clear();
+      await this.on.labelled(`${plural(photos, "photo is", "photos are")} “${label.name}” now.`, async () => {
+        await ask("undo", {});
+        await this.on.labelled("Undone.");
+      });
     } catch (error) {
       this.on.trouble(error.message);
     }

@@ -22,6 +22,7 @@ const ICONS = {
   down: "M12 5v14M6 13l6 6 6-6",
   left: "M14.5 5.5 8 12l6.5 6.5",
   right: "M9.5 5.5 16 12l-6.5 6.5",
+  person: "M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8M4.5 20.5c.6-4 3.6-6 7.5-6s6.9 2 7.5 6",
 };
 
 /** The shown label in words; a person may have said that none fits. */

@@ -1,0 +1,35 @@
+// What has been reviewed, how fast, and how often the model is right.
+
+import { api } from "./api.js";
+import { count, duration, h, percent } from "./dom.js";
+
+/** Opens the numbers. */
+export async function showNumbers() {
+  const close = h("form", { method: "dialog" }, h("button", { class: "pt-button pt-second", autofocus: true }, "Close"));
+  const body = h("div", { class: "pt-numbers-body" }, h("p", { class: "pt-soft" }, "Counting…"));
+  const dialog = h("dialog", { class: "pt-dialog pt-rev-dialog", "aria-labelledby": "pt-numbers-title" }, h("h2", { id: "pt-numbers-title" }, "Numbers"), body, close);
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+  try {
+    body.replaceChildren(...parts(await api("/api/review/numbers")));
+  } catch (error) {
+    body.replaceChildren(h("p", { class: "pt-notice pt-bad", role: "alert" }, error.message));
+  }
+}
+
+function parts({ people, agreement, left, minutes_left }) {
+  return [
+    h("p", {}, left ? `${count(left)} photos are left${minutes_left ? `, about ${duration(minutes_left * 60)} at this pace` : ""}.` : "Nothing is left to review."),
+    table("Reviewers", ["Who", "Today", "In all", "A minute"], people.map((one) => [one.name, count(one.today), count(one.in_all), one.per_minute ? one.per_minute.toFixed(0) : "–"])),
+    h("h3", {}, "How often the model is right"),
+    agreement.length
+      ? table("Agreement with the model, from the random sample alone", ["Label", "Photos", "Right", "95 % interval"], agreement.map((one) => [one.label, count(one.photos), percent(one.agreed / one.photos), `${percent(one.low)} to ${percent(one.high)}`]))
+      : h("p", { class: "pt-soft" }, "Not known yet. Review photos of the queue “Random sample”: only those tell it without bias."),
+  ];
+}
+
+function table(caption, heads, rows) {
+  return h("table", { class: "pt-table" }, h("caption", {}, caption), h("thead", {}, h("tr", {}, ...heads.map((head) => h("th", { scope: "col" }, head)))),
+    h("tbody", {}, ...rows.map(([first, ...cells]) => h("tr", {}, h("th", { scope: "row" }, first), ...cells.map((cell) => h("td", {}, cell))))));
+}
