@@ -1,8 +1,8 @@
 """What the Review page asks for and says, as its routes take it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from db.review_queue import Reason
 from db.reviews import Said
@@ -65,12 +65,24 @@ class OfView(Asked):
     view: View = View()
 
 
-class OneVerdict(Asked):
+class VerdictWords(Asked):
+    """What a person says: a label, which is named then, or something else."""
+
+    verdict: Literal["label", "none", "unsure", "skip"]
+    label: PhotoId | None = None
+
+    @model_validator(mode="after")
+    def _label_where_it_belongs(self) -> Self:
+        if (self.verdict == "label") != (self.label is not None):
+            msg = "The verdict `label` needs a `label`, the others take none."
+            raise ValueError(msg)
+        return self
+
+
+class OneVerdict(VerdictWords):
     """What a person says of one photo; see `db.reviews.Said`."""
 
     photo: PhotoId
-    verdict: Literal["label", "none", "unsure", "skip"]
-    label: PhotoId | None = None
     seen: Annotated[int, Field(ge=0, le=2**62)] | None = None
     reason: Reason | None = None
     took_ms: Annotated[int, Field(ge=0, le=DAY_MS)] | None = None
@@ -89,13 +101,11 @@ class Stroke(Asked):
     verdicts: Annotated[list[OneVerdict], Field(min_length=1, max_length=MAX_VERDICTS)]
 
 
-class SelectionVerdict(Asked):
+class SelectionVerdict(VerdictWords):
     """One verdict on photos that were selected in the Library."""
 
     token: Token
     selection: Selection
-    verdict: Literal["label", "none", "unsure"]
-    label: PhotoId | None = None
 
 
 class TakeBack(Asked):
