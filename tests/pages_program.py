@@ -51,9 +51,10 @@ def main() -> None:
 
 
 def described(app: Guard) -> dict[str, Any]:
-    """Every (method, path, roles) of the application, ours or Gradio's, and the role of every Gradio function."""
-    routes: list[tuple[str, str, list[str], bool]] = []
+    """Every (method, path, roles, scopes) of the application, ours or Gradio's, and the role of every Gradio function."""
+    routes: list[tuple[str, str, list[str], list[str], bool]] = []
     functions: dict[str, str | None] = {}
+    by_mount: list[tuple[str, str, str | None]] = []
 
     def walk(found: list[Any], prefix: str, *, ours: bool) -> None:
         for route in found:
@@ -62,15 +63,18 @@ def described(app: Guard) -> dict[str, Any]:
                 blocks = route.app.get_blocks()  # pyright: ignore[reportAttributeAccessIssue, reportFunctionMemberAccess]
                 for function in blocks.fns.values():
                     functions[str(function.api_name)] = getattr(function.fn, "required_role", None)
+                    by_mount.append((prefix + route.path, str(function.api_name), functions[str(function.api_name)]))
             elif hasattr(route, "original_router"):  # FastAPI keeps included routers as they are
                 walk(list(route.original_router.routes), prefix, ours=ours)
             elif isinstance(route, Route | APIRoute):
                 needs = route.dependant.dependencies if isinstance(route, APIRoute) else []
-                roles = [need.call.role for need in needs if isinstance(need.call, Needs)]
-                routes.extend((method, prefix + route.path, roles, ours) for method in sorted(route.methods or {"GET"}))
+                named = [need.call for need in needs if isinstance(need.call, Needs)]
+                roles, scopes = [need.role for need in named], [need.scope for need in named if need.scope]
+                methods = sorted(route.methods or {"GET"})
+                routes.extend((method, prefix + route.path, roles, scopes, ours) for method in methods)
 
     walk(list(app.app.routes), "", ours=True)  # pyright: ignore[reportAttributeAccessIssue, reportFunctionMemberAccess]
-    return {"routes": routes, "functions": functions}
+    return {"routes": routes, "functions": functions, "by_mount": by_mount}
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def test_every_route_refuses_a_stranger_but_for_the_public_ones(
 ) -> None:
     """A Gradio release that adds a route, or one of ours without login, fails here."""
     answered: set[str] = set()
-    for method, path, _, _ in described["routes"]:
+    for method, path, *_ in described["routes"]:
         address = re.sub(r"\{[^}]+\}", "x", path)
         answer = stranger.request(method, address, headers={"Content-Type": "application/json"})
         if answer.status_code not in {401, 303, 404}:
@@ -48,7 +48,7 @@ def test_every_route_refuses_a_stranger_but_for_the_public_ones(
 
 def test_every_route_of_ours_names_its_role(described: dict[str, Any]) -> None:
     """The guard asks for a login; what role is enough, each route says itself."""
-    ours = {path: roles for _, path, roles, is_ours in described["routes"] if is_ours}
+    ours = {path: roles for _, path, roles, _, is_ours in described["routes"] if is_ours}
 
     assert len(ours) >= 18
     assert {path for path, roles in ours.items() if not roles} <= PUBLIC | {"/"}
