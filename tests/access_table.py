@@ -105,6 +105,11 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/labels/{label_id}/retire", "reviewer", may_miss=True),
     Route("POST", "/api/labels/{label_id}/restore", "reviewer", may_miss=True),
     Route("POST", "/api/labels/changes/{change_id}/undo", "reviewer", may_miss=True),
+    # review
+    *(Route("POST", f"/api/review/{act}", "reviewer", body={}) for act in ("next", "grid", "release", "labels")),
+    *(Route("POST", f"/api/review/{act}", "reviewer", body={}) for act in ("verdicts", "selection", "undo")),
+    Route("GET", "/api/review/counts", "reviewer"),
+    Route("GET", "/api/review/photos/{photo_id}/alike", "reviewer", theirs="photo", reach="reviewer"),
     # accounts
     Route("GET", "/api/admin/people", "admin"),
     Route("POST", "/api/admin/people", "admin", body={}),
