@@ -13,10 +13,10 @@ def words_of(found: Preview) -> list[str]:
     photos = found.reviewed + found.predicted
     named = f", {found.reviewed:,} of them named by people" if found.reviewed else ""
     if change.kind == "merge":
-        return [*_of_merge(found, name, named)]
+        return [*_of_merge(found, name)]
     if change.kind == "rename":
         old = f"“{change.before[label_id or 0]['name']}”"
-        return [f"{_photos(photos)} will show {name} instead of {old}{named}."]
+        return [_instead(found, old, name)]
     if change.kind == "parent":
         return [*_of_parent(found, name)]
     if change.kind == "retire":
@@ -25,17 +25,25 @@ def words_of(found: Preview) -> list[str]:
     return [f"{name} will be offered again."]
 
 
-def _of_merge(found: Preview, name: str, named: str) -> Iterator[str]:
+def _of_merge(found: Preview, name: str) -> Iterator[str]:
     change = found.change
     sources = [f"“{each}”" for label_id, each in change.names.items() if label_id != change.label_id]
     old = listed(sources)
-    yield f"{_photos(found.reviewed + found.predicted)} will show {name} instead of {old}{named}."
+    yield _instead(found, old, name)
     if found.children:
         stand = "label that stands" if found.children == 1 else "labels that stand"
         yield f"{found.children:,} {stand} below will go below {name}: {listed(found.child_names)}."
     its = "its name finds" if len(sources) == 1 else "their names find"
     yield f"{old} will no longer be offered; {its} {name}."
     yield from _of_versions(found, f"still say it, and {name} is shown")
+
+
+def _instead(found: Preview, old: str, name: str) -> str:
+    photos = found.reviewed + found.predicted
+    if not photos:
+        return f"No photo shows {old}."
+    named = f", {found.reviewed:,} of them named by people" if found.reviewed else ""
+    return f"{_photos(photos)} will show {name} instead of {old}{named}."
 
 
 def _of_parent(found: Preview, name: str) -> Iterator[str]:

@@ -24,7 +24,7 @@ NAVIGATION: tuple[tuple[str, str, Role], ...] = (
 
 _FOLDERS = (Path(__file__).parent, Path(__file__).parents[1] / "static")
 _KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-STYLES = ("base.css", "tag.css", "batch.css", "library.css", "duplicates.css", "review.css", "admin.css")
+STYLES = ("base.css", "tag.css", "batch.css", "library.css", "duplicates.css", "review.css", "labels.css", "admin.css")
 # Loaded while the first one is still being read, instead of one after the other.
 MODULES = ("boot.js", "dom.js", "api.js", "status.js", "me.js", "ask.js")
 
