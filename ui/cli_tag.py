@@ -93,7 +93,7 @@ def tag(
         try:
             return _submit_only(run, as_json=as_json) if no_wait else _tag(run, interruption, as_json=as_json)
         except KeyboardInterrupt:
-            _say_how_to_go_on(run)
+            say_how_to_go_on(run)
             return EXIT_INTERRUPTED
 
 
@@ -122,21 +122,38 @@ def _tag(run: Run, interruption: Interruption, *, as_json: bool) -> int:
     return 0 if summary.is_complete else EXIT_SOME_NOT_TAGGED
 
 
-def submit_all(run: Run, database: Database, view: ProgressView, find_broker: Callable[[], str | None]) -> None:
-    """Submits the run's files. Two commands for the same files do not list them at the same time."""
+def submit_all(
+    run: Run,
+    database: Database,
+    view: ProgressView,
+    find_broker: Callable[[], str | None],
+    on_group: Callable[[str], None] = lambda _batch_id: None,
+) -> None:
+    """Submits the run's files. Two commands for the same files do not list them at the same time.
+
+    Args:
+        run: what is submitted; gets its batch's id.
+        database: where to.
+        view: shows the progress.
+        find_broker: its address, if there is one.
+        on_group: called with the batch's id after each group.
+    """
     settings, owner = run.settings, current_user(database)
     intake = Intake(database, open_blobs(settings.data), settings.data, settings.worker.limits)
     locks = settings.data.data_dir / "locks"
     locks.mkdir(exist_ok=True)
     with FileLock(locks / f"submit-{run.submission.key(owner.id)[:16]}.lock"), nudging(find_broker) as nudger:
-        submitter = Submitter(intake, owner, run.submission, _after_group(run, database, view, nudger))
+        after_group = _after_group(run, database, view, nudger, on_group)
+        submitter = Submitter(intake, owner, run.submission, after_group)
         run.batch_id = submitter.find_unfinished()
         if run.batch_id is not None:
             view.note(f"Going on with batch {run.batch_id}, which is not finished yet.")
         run.batch_id = submitter.submit()
 
 
-def _after_group(run: Run, database: Database, view: ProgressView, nudger: Nudger) -> Callable[[str], None]:
+def _after_group(
+    run: Run, database: Database, view: ProgressView, nudger: Nudger, on_group: Callable[[str], None]
+) -> Callable[[str], None]:
     has_archives = any(source.archive for source in run.submission.sources)
     shown_at = 0.0
 
@@ -146,6 +163,7 @@ def _after_group(run: Run, database: Database, view: ProgressView, nudger: Nudge
         nudger.tag()
         if has_archives:
             nudger.unpack(batch_id)
+        on_group(batch_id)
         if time.monotonic() - shown_at > LOOK_EVERY_S:  # counting 100,000 items takes as long as adding a group
             shown_at = time.monotonic()
             view.show(look_at(database, batch_id))
@@ -186,7 +204,8 @@ def _submit_only(run: Run, *, as_json: bool) -> int:
     return 0
 
 
-def _say_how_to_go_on(run: Run) -> None:
+def say_how_to_go_on(run: Run) -> None:
+    """Says what became of an interrupted run."""
     if run.batch_id is None:
         say("Stopped. Nothing was submitted.")
         return

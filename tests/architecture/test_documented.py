@@ -137,8 +137,8 @@ def test_commands_that_a_page_tells_to_type_exist(repository: Path, page: str) -
     names = {name.removeprefix("phototag ") for name, _ in commands()}
     code = "\n".join(re.findall(r"`[^`\n]+`|^```.*?^```", text, re.MULTILINE | re.DOTALL))
 
-    typed = re.findall(r"(?<![/-])\bphototag ((?:batches|models|users) [a-z]+|[a-z]+)\b", code)
-    assert [command for command in typed if command not in names | {"batches", "models", "users"}] == []
+    typed = re.findall(r"(?<![/-])\bphototag ((?:batches|labels|models|users) [a-z]+|[a-z]+)\b", code)
+    assert [command for command in typed if command not in names | {"batches", "labels", "models", "users"}] == []
     assert [target for target in re.findall(r"\bmake ([a-z-]+)", code) if target not in targets] == []
 
 
