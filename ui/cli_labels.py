@@ -171,7 +171,8 @@ def _make(
         print_json(found)
         return
     photos = f"; {found['photos']:,} photos show another label now" if found["photos"] else ""
-    click.echo(f"{found['what']}{photos}. `phototag labels undo {found['change']}` takes it back.")
+    back = "" if found["kind"] == "undo" else f" `phototag labels undo {found['change']}` takes it back."
+    click.echo(f"{found['what']}{photos}.{back}")
 
 
 def _is_confirmed(database: Database, plan: Callable[[Session], Change]) -> bool:

@@ -52,6 +52,7 @@ def changed_shape(session: Session, changed: Changed) -> Json:
     words = words_of_change(undone)
     return {
         "change": changed.change_id,
+        "kind": row.kind,
         "label": changed.label_id,
         "photos": changed.photos,
         "what": words if undone is row else f"undone: {words}",

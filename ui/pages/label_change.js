@@ -81,7 +81,7 @@ export function editor(page, kind, label, close) {
 export function ask(page, kind, labels) {
   const [label] = labels;
   const form = kind === "merge" ? merging(labels) : kind === "parent" ? moving(label) : { fields: [], body: () => ({}), path: () => `/api/labels/${label.id}/${kind}` };
-  const dialog = h("dialog", { class: "pt-dialog pt-label-dialog", "aria-labelledby": "pt-change-title" });
+  const dialog = h("dialog", { class: "pt-dialog pt-change-dialog", "aria-labelledby": "pt-change-title" });
   const change = new Change(page, kind, form.path, form.body, () => dialog.close());
   form.changed = () => change.look();
   const names = labels.map(({ name }) => `“${name}”`).join(", ");

@@ -13,7 +13,7 @@ export class LabelPicker {
     this.choose = choose;
     this.chosen = null;
     this.at = -1;
-    this.list = h("ul", { class: "pt-options", id: `${id}-list`, role: "listbox", "aria-label": text, hidden: true });
+    this.list = h("ul", { class: "pt-picker-list", id: `${id}-list`, role: "listbox", "aria-label": text, hidden: true });
     this.input = h("input", { id, class: "pt-input", role: "combobox", "aria-expanded": "false", "aria-controls": `${id}-list`, "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false" });
     this.input.addEventListener("input", () => { if (this.chosen) { this.chosen = null; this.choose(null); } this.offer(); });
     this.input.addEventListener("focus", () => this.offer());

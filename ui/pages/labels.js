@@ -137,7 +137,7 @@ class LabelsPage {
     this.picked.clear();
     const photos = answer.photos ? `: ${plural(answer.photos, "photo")} ${answer.photos === 1 ? "shows" : "show"} another label now` : "";
     const text = `${answer.what[0].toUpperCase()}${answer.what.slice(1)}${photos}.`;
-    const undo = answer.what.startsWith("undone") ? null : h("button", { type: "button", class: "pt-button pt-second pt-compact", onclick: () => this.undo(answer.change) }, "Undo");
+    const undo = answer.kind === "undo" ? null : h("button", { type: "button", class: "pt-button pt-second pt-compact", onclick: () => this.undo(answer.change) }, "Undo");
     this.tell(text, "info", undo);
     this.read();
     this.history.refresh();

@@ -18,6 +18,7 @@ ISSUED = [
     "watch",
     "batches",
     "duplicates",
+    "labels",
     "models",
     "export",
     "users",
@@ -28,6 +29,7 @@ ISSUED = [
 ]
 SUBCOMMANDS = {
     "batches": {"list", "show", "retry", "cancel", "delete"},
+    "labels": {"add", "import", "list", "merge", "rename", "restore", "retire", "undo"},
     "models": {"list", "show", "fetch"},
     "users": {"add", "disable", "enable", "link", "list", "password", "revoke", "role", "token", "tokens"},
 }
@@ -130,7 +132,7 @@ def test_no_command_loads_tensorflow_or_keras_when_it_is_imported() -> None:
 
 def test_a_command_that_does_not_exist_is_a_usage_error() -> None:
     """One line, and exit code 2."""
-    result = CliRunner().invoke(phototag, ["labels"])
+    result = CliRunner().invoke(phototag, ["train"])
 
     assert isinstance(phototag, LazyCommands)
     assert result.exit_code == 2
