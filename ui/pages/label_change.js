@@ -101,7 +101,7 @@ function moving(label) {
   const top = h("input", { type: "checkbox", id: "pt-at-top" });
   top.addEventListener("change", () => { if (top.checked) picker.clear(); form.changed(); });
   form.body = () => (top.checked ? { parent: null } : picker.chosen ? { parent: picker.chosen.id } : null);
-  form.fields = [picker.element, h("label", { class: "pt-check", for: "pt-at-top" }, top, "At the top, below no other")];
+  form.fields = [picker.element, h("label", { class: "pt-tick", for: "pt-at-top" }, top, "At the top, below no other")];
   return form;
 }
 
@@ -113,7 +113,7 @@ function merging(labels) {
   const radios = labels.length < 2 ? [] : labels.map((label) => {
     const radio = h("input", { type: "radio", name: "pt-target", id: `pt-into-${label.id}` });
     radio.addEventListener("change", () => { picker.clear(); choose(label.id); });
-    return h("label", { class: "pt-check", for: `pt-into-${label.id}` }, radio, label.name);
+    return h("label", { class: "pt-tick", for: `pt-into-${label.id}` }, radio, label.name);
   });
   const picker = new LabelPicker(radios.length ? "Or into another label" : "Into which label", (label) => {
     for (const radio of form.fields[0].querySelectorAll("input[type=radio]")) radio.checked = false;

@@ -9,7 +9,7 @@ const DEEPEST = 5;
 export function labelRow(page, label, depth) {
   const key = (what) => `${what}-${label.id}`;
   const act = (what, text, does) => h("button", { type: "button", class: "pt-quiet", "data-key": key(what), "aria-label": `${text.replace("…", "")} ${label.name}`, onclick: does }, text);
-  const pick = h("input", { type: "checkbox", class: "pt-check-box", "aria-label": `Select ${label.name}`, "data-key": key("pick") });
+  const pick = h("input", { type: "checkbox", class: "pt-tick-box", "aria-label": `Select ${label.name}`, "data-key": key("pick") });
   pick.checked = page.picked.has(label.id);
   pick.addEventListener("change", () => page.pick(label, pick.checked));
   const row = h("li", { class: `pt-word pt-word-${Math.min(depth, DEEPEST)}${label.retired ? " pt-retired" : ""}` });
@@ -22,7 +22,7 @@ export function labelRow(page, label, depth) {
     act("rename", "Rename", rename), act("parent", "Move…", () => ask(page, "parent", [label])),
     act("merge", "Merge…", () => ask(page, "merge", [label])), act("retire", "Retire…", () => ask(page, "retire", [label]))];
   const content = [
-    label.retired ? h("span", { class: "pt-check-box" }) : pick,
+    label.retired ? h("span", { class: "pt-tick-box" }) : pick,
     h("div", { class: "pt-word-name" }, turn(page, label, key("turn")), h("strong", {}, label.name),
       label.retired ? h("span", { class: "pt-chip" }, "retired") : null, ...about(page, label)),
     photos(page, label, key),

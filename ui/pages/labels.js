@@ -40,7 +40,7 @@ class LabelsPage {
   start() {
     const add = h("button", { type: "button", class: "pt-button pt-compact", onclick: () => this.add() }, "Add a label");
     this.main.append(noticeBox(), h("div", { class: "pt-lib-head" }, h("h1", {}, "Labels"), this.summary),
-      h("div", { class: "pt-labels-bar" }, this.search, h("label", { class: "pt-check", for: "pt-retired" }, this.retired, "Show retired"), add),
+      h("div", { class: "pt-labels-bar" }, this.search, h("label", { class: "pt-tick", for: "pt-retired" }, this.retired, "Show retired"), add),
       this.adding, this.message, this.list, this.more, this.bar, this.history.element);
     document.addEventListener("keydown", (event) => {
       if (event.key !== "/" || event.target.closest?.("input, textarea, select, dialog")) return;
