@@ -28,12 +28,21 @@ export class LabelPicker {
     this.close();
   }
 
+  /** What was offered for less letters is gone at once: Enter must not take it. */
   async offer() {
     const mine = (this.asked = {});
+    this.close();
+    this.isAsking = true;
+    this.takesFirst = false;
     const { labels } = await api(`/api/labels/suggest?${new URLSearchParams({ q: this.input.value.trim() })}`).catch(() => ({ labels: [] }));
     if (this.asked !== mine || document.activeElement !== this.input || this.chosen) return;
+    this.isAsking = false;
     this.labels = labels;
     this.mark(-1);
+    if (this.takesFirst && labels.length) {
+      this.take(0);
+      return;
+    }
     this.list.replaceChildren(...labels.map((label, at) => {
       const above = label.path.slice(0, -1).join(" › ");
       const more = [above, label.matched ? `was “${label.matched}”` : ""].filter(Boolean).join(" · ");
@@ -46,7 +55,11 @@ export class LabelPicker {
   }
 
   onKey(event) {
-    if (this.list.hidden) return;
+    if (this.isAsking && event.key === "Enter") this.takesFirst = true;
+    if (this.list.hidden) {
+      if (this.takesFirst) event.preventDefault();
+      return;
+    }
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step) this.mark((this.at + step + this.labels.length) % this.labels.length);
     else if (event.key === "Enter") this.take(Math.max(this.at, 0));
@@ -65,6 +78,7 @@ export class LabelPicker {
 
   take(at) {
     const label = this.labels[at];
+    this.takesFirst = false;
     this.chosen = label;
     this.input.value = label.name;
     this.close();
