@@ -96,7 +96,8 @@ def library_acting_routes(
             with database.transaction() as session:
                 deleted += delete_photos(session, user, ids[start : start + DELETE_GROUP])
                 if start == 0:
-                    record_audit(session, user, "photos.delete", f"{len(ids):,} photos", {"selected": len(ids)})
+                    what = f"{len(ids):,} photo{'s' if len(ids) > 1 else ''}"
+                    record_audit(session, user, "photos.delete", what, {"selected": len(ids)})
         closed.forget(deleted.batch_ids)
         return {"selected": len(ids), "photos": deleted.photos, "items": deleted.items}
 

@@ -98,6 +98,29 @@ def test_an_upload_is_its_owner_s_alone(alice: httpx.Client, bob: httpx.Client) 
     assert join(bob, [file_data(path)], secrets.token_hex(5)).status_code == 403
 
 
+def test_an_upload_without_a_name_is_no_crash(alice: httpx.Client, pages: Pages) -> None:
+    """Gradio answered 500 with a traceback in the log."""
+    before = len(pages.log.read_text().split("Traceback"))
+    body = b'--b\r\nContent-Disposition: form-data; name="files"; filename=""\r\n\r\nx\r\n--b--\r\n'
+    answer = alice.post(f"{API}/upload", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"})
+
+    assert answer.status_code < 500
+    assert len(pages.log.read_text().split("Traceback")) == before
+
+
+@pytest.mark.parametrize("name", ["evil.svg", "evil.html", "evil.xhtml"])
+def test_an_upload_never_becomes_a_page_of_ours(alice: httpx.Client, name: str) -> None:
+    """Scripts in it would run with the rights of whoever opens it."""
+    script = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
+    path = alice.post(f"{API}/upload", files={"files": (name, script)}).json()[0]
+    answer = alice.get(f"{API}/file={path}")
+
+    assert answer.content == script
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "script-src" not in answer.headers["content-security-policy"]
+
+
 @pytest.mark.parametrize(
     "name", ["/etc/passwd", "http://127.0.0.1:7860/health", "HTTP://x/", "%2fetc%2fpasswd", "../../etc/passwd"]
 )

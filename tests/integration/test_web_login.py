@@ -90,14 +90,18 @@ def test_the_sixth_attempt_waits_also_with_the_right_password_and_after_a_restar
         seen = [log_in(guesser, name, f"guess number {n}").status_code for n in range(5)]
         seen.append(log_in(guesser, name).status_code)
         log = first.log.read_text()
+        with first.client("carol") as client:
+            cookies = client.cookies
     with serving(data_dir) as second, second.stranger() as guesser:
         again = log_in(guesser, name)
+        kept = httpx.get(f"{second.url}/api/status", cookies=cookies).status_code
 
     assert seen == [401] * 5 + [429]
     assert again.status_code == 429
     assert 1 <= int(again.headers["retry-after"]) <= 61
     assert "minute" in again.text
     assert "guess number" not in log
+    assert kept == 200, "a session survives the restart"
 
 
 def test_a_header_does_not_make_another_address(pages: Pages) -> None:
