@@ -91,6 +91,9 @@ def test_a_label_is_added_renamed_and_moved(client: httpx.Client, open_tab: Call
     tab.expected_statuses.add(409)
     tab.page.keyboard.type("VEHICLE")
     tab.until_text("There is a label “vehicle” already.")
+    tab.page.evaluate("document.querySelector('#pt-retired').dispatchEvent(new Event('change'))")  # read again
+    tab.page.wait_for_load_state("networkidle")
+    assert tab.page.get_by_label("New name of lorry").input_value() == "VEHICLE"
     tab.page.get_by_label("New name of lorry").fill("truck")
     tab.until_text("No photo shows “lorry”.")
     tab.page.keyboard.press("Enter")

@@ -14,7 +14,8 @@ export function labelRow(page, label, depth) {
   pick.addEventListener("change", () => page.pick(label, pick.checked));
   const row = h("li", { class: `pt-word pt-word-${Math.min(depth, DEEPEST)}${label.retired ? " pt-retired" : ""}` });
   const rename = () => {
-    const close = () => { row.replaceChildren(...content); row.querySelector(`[data-key="${key("rename")}"]`)?.focus(); };
+    const close = () => { page.editing = null; row.replaceChildren(...content); row.querySelector(`[data-key="${key("rename")}"]`)?.focus(); };
+    page.editing = { id: label.id, row };
     row.replaceChildren(editor(page, "rename", label, close));
     row.querySelector("input").select();
   };

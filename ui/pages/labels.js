@@ -24,6 +24,7 @@ class LabelsPage {
     this.open = new Set();
     this.picked = new Set();
     this.shown = STEP;
+    this.editing = null; // the label that is being renamed, and its row
     this.search = h("input", { type: "search", class: "pt-input", placeholder: "Find a label", "aria-label": "Find a label", autocomplete: "off", spellcheck: "false" });
     this.search.addEventListener("input", () => { clearTimeout(this.typing); this.typing = setTimeout(() => { this.shown = STEP; this.read(); }, TYPING_MS); });
     this.retired = h("input", { type: "checkbox", id: "pt-retired" });
@@ -70,9 +71,12 @@ class LabelsPage {
 
   paint() {
     const rows = [...(this.typed ? this.found() : this.tree())];
-    const focused = document.activeElement?.dataset?.key;
-    this.list.replaceChildren(...rows.slice(0, this.shown).map(([label, depth]) => labelRow(this, label, depth)));
-    if (focused) this.list.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+    const focused = document.activeElement;
+    const key = focused?.dataset?.key;
+    const row = ([label, depth]) => (this.editing?.id === label.id ? this.editing.row : labelRow(this, label, depth));
+    this.list.replaceChildren(...rows.slice(0, this.shown).map(row));
+    if (this.list.contains(focused)) focused.focus(); // what is being typed stays
+    else if (key) this.list.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
     const left = rows.length - this.shown;
     this.more.replaceChildren(...(left > 0 ? [h("button", { type: "button", class: "pt-button pt-second", onclick: () => { this.shown += STEP; this.paint(); } }, `Show ${count(Math.min(left, STEP))} more`)] : []));
     this.summary.textContent = this.typed ? `${plural(this.labels.size, "label")} found` : plural(this.labels.size, "label");
@@ -135,6 +139,7 @@ class LabelsPage {
   /** A change was made: the page is as it is now, and says what was done, with an undo. */
   changed(answer) {
     this.picked.clear();
+    this.editing = null;
     const photos = answer.photos ? `: ${plural(answer.photos, "photo")} ${answer.photos === 1 ? "shows" : "show"} another label now` : "";
     const text = `${answer.what[0].toUpperCase()}${answer.what.slice(1)}${photos}.`;
     const undo = answer.kind === "undo" ? null : h("button", { type: "button", class: "pt-button pt-second pt-compact", onclick: () => this.undo(answer.change) }, "Undo");
