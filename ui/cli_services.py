@@ -20,10 +20,10 @@ from ui.cli_setup import (
     stopping_cleanly,
 )
 from ui.embedded import Services, make_data_dir, redis_url_of
-from ui.programs import program, program_environment
+from ui.programs import program_environment, worker_program
 from ui.serving import address_of, address_served, listening, login_link, only_server, serve
 from ui.settings import UiSettings
-from worker.queue import QUEUES, make_app, ping
+from worker.queue import QUEUES, TRAINING, make_app, ping
 
 host_option = click.option("--host", help="Address to serve the pages on.  [default: 127.0.0.1]")
 port_option = click.option(
@@ -92,8 +92,8 @@ def web(*, host: str | None, port: int | None, link_only: bool, data_dir: Path |
 
 def _queues(_context: click.Context, _option: click.Parameter, value: str) -> str:
     names = [name.strip() for name in value.split(",")]
-    if unknown := [name for name in names if name not in QUEUES]:
-        msg = f"expected some of {', '.join(QUEUES)}, separated by commas. Received: {', '.join(unknown)!r}"
+    if names != [TRAINING] and (unknown := [name for name in names if name not in QUEUES]):
+        msg = f"expected some of {', '.join(QUEUES)}, separated by commas, or {TRAINING} alone. Received: {', '.join(unknown)!r}"
         raise click.BadParameter(msg)
     return ",".join(names)
 
@@ -109,7 +109,7 @@ def worker(queues: str, data_dir: Path | None) -> None:
     changes = {"PHOTOTAG_DATA_DIR": str(settings.data.data_dir)} | (
         {"PHOTOTAG_REDIS_URL": redis_url} if redis_url else {}
     )
-    command = program("worker", "--queues", queues)
+    command = worker_program(queues)
     # This process becomes the worker: the command line itself never loads TensorFlow.
     os.execve(command[0], command, program_environment(**changes))
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -24,7 +25,7 @@ from db.settings import DataSettings
 from db.workers import live_workers
 from ui.broker import EmbeddedBroker, shut_down
 from ui.child import Child
-from ui.programs import program, program_environment
+from ui.programs import program, program_environment, worker_program
 from ui.services_file import (
     RunningServices,
     redis_url_of,
@@ -34,7 +35,7 @@ from ui.services_file import (
     write_services,
     written_services,
 )
-from worker.queue import QUEUES, make_app, ping
+from worker.queue import QUEUES, TRAINING, make_app, ping
 from worker.settings import WorkerSettings
 
 __all__ = ["Services", "redis_url_of", "running_services"]
@@ -137,7 +138,7 @@ class Services:
     def trouble(self) -> str | None:
         """Why no work is being done although it should be, for a person; None when all is well."""
         for child in self._children:
-            if child.failures >= FAILURES_UNTIL_TROUBLE:
+            if child.name != TRAINING and child.failures >= FAILURES_UNTIL_TROUBLE:
                 return f"The {child.name} worker does not start; see {child.log}. Its last words: {child.last_words()}"
         return None
 
@@ -221,7 +222,8 @@ class Services:
 
     def _make_children(self) -> list[Child]:
         logs, environment = self._data_dir / "logs", self._child_environment()
-        return [Child(name, program("worker", "--queues", name), environment, logs / f"{name}.log") for name in QUEUES]
+        names = [*QUEUES, *([TRAINING] if can_train() else [])]
+        return [Child(name, worker_program(name), environment, logs / f"{name}.log") for name in names]
 
     def _child_environment(self) -> dict[str, str]:
         return program_environment(
@@ -233,7 +235,7 @@ class Services:
     def _tend_children(self) -> None:
         if self._share_workers and not any(child.pid for child in self._children):
             with self._database.reading() as session:
-                if live_workers(session):
+                if any(live.queues != TRAINING for live in live_workers(session)):
                     return
         for child in self._children:
             child.tend()
@@ -271,6 +273,11 @@ class Services:
                 child.kill()
                 child.has_ended(KILL_TIMEOUT_S)
             self._children, self._refresh = [], None
+
+
+def can_train() -> bool:
+    """Whether the packages of the extra `training` are installed. Without them everything else works."""
+    return all(find_spec(name) is not None for name in ("sklearn", "cleanlab"))
 
 
 def make_data_dir(data_dir: Path) -> None:

@@ -4,12 +4,19 @@ import os
 import sys
 from pathlib import Path
 
+from worker.queue import TRAINING
+
 PACKAGES_ROOT = Path(__file__).resolve().parent.parent
 
 
 def program(module: str, *arguments: str) -> list[str]:
     """The command line of one of our modules, e.g. `program("worker", "--queues", "tagging")`."""
     return [sys.executable, "-m", module, *arguments]
+
+
+def worker_program(queues: str) -> list[str]:
+    """The command line of the worker of these queues, comma separated."""
+    return program("training") if queues == TRAINING else program("worker", "--queues", queues)
 
 
 def program_environment(**changes: str) -> dict[str, str]:

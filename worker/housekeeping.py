@@ -47,10 +47,11 @@ class Periodic:
         """Starts the thread."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Ends the thread after the call that is under way."""
+    def close(self, wait_s: float = 30) -> bool:
+        """Ends the thread after the call that is under way; returns whether it has ended within that time."""
         self._closing.set()
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=wait_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._closing.is_set():

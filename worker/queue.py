@@ -12,7 +12,8 @@ from redis.exceptions import RedisError
 
 from db.errors import BrokerUnavailableError, SettingsError
 
-TAGGING, INTAKE = "tagging", "intake"
+TAGGING, INTAKE, TRAINING = "tagging", "intake", "training"
+# What one process can work on together. Training is a program of its own.
 QUEUES = (TAGGING, INTAKE)
 
 TAG_TASK = "phototag.tag"

@@ -11,12 +11,13 @@ import pytest
 from pydantic_settings import BaseSettings
 
 from db.settings import DataSettings
+from training.settings import TrainingSettings
 from ui.cli import phototag
 from ui.settings import UiSettings
 from worker.limits import Limits
 from worker.settings import WorkerSettings
 
-SETTINGS: tuple[type[BaseSettings], ...] = (DataSettings, WorkerSettings, UiSettings)
+SETTINGS: tuple[type[BaseSettings], ...] = (DataSettings, WorkerSettings, TrainingSettings, UiSettings)
 TABLE_ROW = re.compile(r"^\| `(PHOTOTAG_[A-Z0-9_]+)` \| (?:`([^`]*)`)? *\| (.+) \|$", re.MULTILINE)
 ENV_LINE = re.compile(r"^# (PHOTOTAG_[A-Z0-9_]+)=(.*)$", re.MULTILINE)
 # Said by `--help` of every command, so docs/cli.md says it once.

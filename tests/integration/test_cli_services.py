@@ -69,6 +69,9 @@ def test_up_serves_the_pages_takes_a_batch_of_another_command_and_ends_within_te
         with opener.open(link, timeout=PATIENCE_S) as page:
             assert (page.status, page.url) == (200, link.partition("login")[0] + "app/")
         children = list(children_of(up.process.pid))
+        assert sorted(args.partition(" -m ")[2] for args in children_of(up.process.pid).values() if " -m " in args) == [
+            *("training", "worker --queues intake", "worker --queues tagging"),
+        ]
 
         tagged = phototag("tag", folder, "--data-dir", data_dir, "--json")
 

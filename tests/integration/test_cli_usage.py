@@ -41,6 +41,7 @@ CASES = [
     ("web", 1, "PHOTOTAG_REDIS_URL"),
     ("web --login-link", 1, "no phototag data"),
     ("worker --queues tagging,cooking", 2, "cooking"),
+    ("worker --queues tagging,training", 2, "training alone"),
     ("worker", 1, "no phototag data"),
     ("labels list", 2, "No such command"),
 ]
