@@ -65,10 +65,10 @@ def csv_lines(items: Iterable[ItemView]) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer)  # its \r\n makes it quote cells with either of them
     writer.writerow(COLUMNS)
-    yield _taken(buffer)
+    yield taken(buffer)
     for item in items:
-        writer.writerow([_cell(column, value) for column, value in row_of(item).items()])
-        yield _taken(buffer)
+        writer.writerow([cell(value, harmless=column not in FROM_PEOPLE) for column, value in row_of(item).items()])
+        yield taken(buffer)
 
 
 def jsonl_lines(items: Iterable[ItemView]) -> Iterator[str]:
@@ -107,25 +107,27 @@ def replacing(path: Path) -> Generator[TextIO]:
         partial.unlink(missing_ok=True)
 
 
-def _write(stream: TextIO, lines: Iterable[str]) -> int:
-    written = 0
-    for line in lines:
-        stream.write(line)
-        written += 1
-    return written
-
-
-def _taken(buffer: io.StringIO) -> str:
+def taken(buffer: io.StringIO) -> str:
+    """The line that a CSV writer has just put into the buffer, which is emptied."""
     line = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()
     return line.removesuffix("\r\n") + "\n"
 
 
-def _cell(column: str, value: Value) -> str:
+def cell(value: Value, *, harmless: bool) -> str:
+    """A cell of a CSV file. What people wrote is not `harmless`: no spreadsheet takes it for a formula."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6f}"
     text = str(value)
-    return f"'{text}" if column in FROM_PEOPLE and text.startswith(FORMULA_STARTS) else text
+    return text if harmless or not text.startswith(FORMULA_STARTS) else f"'{text}"
+
+
+def _write(stream: TextIO, lines: Iterable[str]) -> int:
+    written = 0
+    for line in lines:
+        stream.write(line)
+        written += 1
+    return written

@@ -1,0 +1,138 @@
+"""`phototag reviews`: numbers of review, and all that people said as a file."""
+
+import csv
+import dataclasses
+import datetime as dt
+import io
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from db.review_export import ReviewRow, iter_reviews
+from db.review_stats import ReviewStats, review_stats
+from ui.cli_setup import current_user, data_dir_option, json_option, opened_database, print_json, read_settings
+from ui.progress import duration
+from ui.results import cell, replacing, taken
+
+# The other columns are ours.
+FROM_PEOPLE = frozenset({"by", "token", "photo", "label", "model_version", "model_label"})
+QUEUES = {
+    "contradiction": "contradicting duplicates",
+    "mislabelled": "looks mislabelled",
+    "not_sure": "not sure",
+    "disagree": "versions disagree",
+    "few": "few examples",
+    "audit": "audit",
+    "never": "never reviewed",
+    "second_opinion": "second opinion",
+}
+COUNTED_TO = 10_000
+MOST_LISTED = 20
+
+
+@click.group()
+def reviews() -> None:
+    """Shows numbers of review, and exports verdicts."""
+
+
+@reviews.command()
+@json_option
+@data_dir_option
+def stats(*, as_json: bool, data_dir: Path | None) -> None:
+    """Shows how much is decided, how fast, how often people agree with the model, and how much is left."""
+    midnight = dt.datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    with opened_database(read_settings(data_dir).data) as database:
+        user = current_user(database)
+        with database.reading() as session:
+            found = review_stats(session, user, midnight)
+    if as_json:
+        people = [person._asdict() for person in found.people]
+        agreement = [label._asdict() for label in found.agreement]
+        print_json(dataclasses.asdict(found) | {"people": people, "agreement": agreement})
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+@reviews.command()
+@click.option(
+    "--out",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to: a file that ends with .csv or .jsonl.",
+)
+@json_option
+@data_dir_option
+def export(*, out: Path, as_json: bool, data_dir: Path | None) -> None:
+    """Writes one row per verdict, also those taken back: who, when, which label, what the model had said."""
+    forms = {".csv": _csv_lines, ".jsonl": _json_lines}
+    if out.suffix.lower() not in forms:
+        msg = f"the name must end with .csv or .jsonl. Received: {out.name!r}"
+        raise click.BadParameter(msg, param_hint="'--out'")
+    if not out.absolute().parent.is_dir():
+        msg = f"the folder {out.parent} does not exist. Make it first."
+        raise click.BadParameter(msg, param_hint="'--out'")
+    written = 0
+    with (
+        opened_database(read_settings(data_dir).data) as database,
+        database.reading() as session,
+        replacing(out.absolute()) as stream,
+    ):
+        for line in forms[out.suffix.lower()](iter_reviews(session)):
+            stream.write(line)
+            written += 1
+    written -= out.suffix.lower() == ".csv"
+    if as_json:
+        print_json({"reviews": written, "out": str(out)})
+    else:
+        click.echo(f"{written:,} verdicts written to {out}.")
+
+
+def _csv_lines(rows: Iterable[ReviewRow]) -> Iterator[str]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(ReviewRow._fields)
+    yield taken(buffer)
+    for row in rows:
+        values = _values(row)
+        writer.writerow([cell(value, harmless=name not in FROM_PEOPLE) for name, value in values.items()])
+        yield taken(buffer)
+
+
+def _json_lines(rows: Iterable[ReviewRow]) -> Iterator[str]:
+    return (json.dumps(_values(row), ensure_ascii=False) + "\n" for row in rows)
+
+
+def _values(row: ReviewRow) -> dict[str, Any]:
+    return row._asdict() | {"at": row.at.isoformat()}
+
+
+def _lines(found: ReviewStats) -> Iterator[str]:
+    yield f"reviewed     {found.today:,} photos today, {found.total:,} in all"
+    if found.per_minute is not None:
+        yield f"speed        {found.per_minute:g} photos a minute"
+    for person in found.people:
+        speed = "" if person.per_minute is None else f", {person.per_minute:g} a minute"
+        yield f"  {person.name:<20} {person.today:,} today, {person.total:,} in all{speed}"
+    yield from _agreement_lines(found)
+    yield f"undecided    {found.undecided:,} photos"
+    for queue, photos in found.left.items():
+        if photos:
+            yield f"  {QUEUES[queue]:<26} {photos:,}{' or more' if photos >= COUNTED_TO else ''}"
+    if found.minutes_left is not None and found.undecided:
+        yield f"left         {duration(60 * found.minutes_left)} at this speed"
+
+
+def _agreement_lines(found: ReviewStats) -> Iterator[str]:
+    if not found.agreement:
+        yield "agreement    not known yet: it is estimated from photos of the queue “audit”"
+        return
+    for label, photos, agreed, low, high in found.agreement[: MOST_LISTED + 1]:
+        share = f"{agreed / photos:.0%} ({low:.0%} to {high:.0%}) of {photos:,}"
+        yield f"agreement    {share} audited photos" if label is None else f"  {label:<26} {share}"
+    if len(found.agreement) > MOST_LISTED + 1:
+        yield f"  and {len(found.agreement) - MOST_LISTED - 1:,} more labels; --json lists them"
