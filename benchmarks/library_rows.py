@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 
 from db.batches import create_batch
 from db.labels import ensure_labels
+from db.model_versions import activate, register_version
 from db.names import file_name_key, words_of
+from db.photos import DRAW_DIGITS
 from db.schema import Camera, Item, Photo, PhotoWord, User
 from db.session import Database, utc_now
 from db.statements import table_of
@@ -45,9 +47,9 @@ def fill(database: Database, rows: int, seed: int = 7) -> None:
         words = [(word, photo["id"]) for photo in photos for word in words_of(photo["name"])]
         items = [item for photo, batches in group for item in _items(photo, batches, numbers)]
         with database.transaction() as session:
-            _write(session, Photo, list(photos[0]), [tuple(photo.values()) for photo in photos])
-            _write(session, PhotoWord, ["word", "photo_id"], sorted(words))
-            _write(session, Item, list(items[0]), [tuple(item.values()) for item in items])
+            write(session, Photo, list(photos[0]), [tuple(photo.values()) for photo in photos])
+            write(session, PhotoWord, ["word", "photo_id"], sorted(words))
+            write(session, Item, list(items[0]), [tuple(item.values()) for item in items])
     with database.engine.begin() as connection:
         if not database.is_sqlite:
             connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -60,6 +62,8 @@ def _few(session: Session, chance: random.Random) -> tuple[list[int], list[int],
     """Labels under two levels of parents, cameras, and batches of an admin and some owners."""
     paths = [(f"kind {n % 8}", f"family {n % 40}", f"label {n}") for n in range(LABELS)]
     label_ids = ensure_labels(session, paths)
+    version = register_version(session, "bench", "built-in", "package:bench", {"threshold": 0.3}, label_ids)
+    activate(session, version.id, None, "benchmark")
     cameras = [Camera(name=f"Maker {n % 7} Model {n}") for n in range(CAMERAS)]
     owners = [User(name=f"owner {n}", role="owner", created_at=utc_now()) for n in range(OWNERS)]
     session.add_all([*cameras, *owners])
@@ -104,11 +108,12 @@ def _photo(
     scanned = chance.random() < 0.08
     score = chance.random() * 0.3 if unsure else 0.3 + 0.7 * chance.random() ** 0.5
     name = f"{chance.choice(PLACES)} {photo_id % 1000}.jpg" if scanned else None
+    sha256 = hashlib.sha256(str(photo_id).encode()).hexdigest()
     name = name or PATTERNS[camera % len(PATTERNS)].format(n=photo_id * 7 % 10_000, day=day)
     known = None if refused else "HEIC" if camera > CAMERAS * 0.8 else "JPEG" if chance.random() < 0.96 else "PNG"
     return {
         "id": photo_id,
-        "sha256": hashlib.sha256(str(photo_id).encode()).hexdigest(),
+        "sha256": sha256,
         "size_bytes": 3_000_000 + photo_id,
         "created_at": "2025-06-01 00:00:00.000000",
         "name": name,
@@ -126,6 +131,9 @@ def _photo(
         "shown_score": None if refused else score,
         "shown_origin": None if refused else "model",
         "not_sure": unsure and not refused,
+        "margin": None if refused else score * chance.random(),
+        "draw": int(sha256[:DRAW_DIGITS], 16),
+        "shown_model_version_id": None if refused else 1,
     }
 
 
@@ -147,7 +155,7 @@ def _items(photo: dict[str, Any], batch_ids: list[str], numbers: Iterator[int]) 
         }
 
 
-def _write(session: Session, row: type, columns: Sequence[str], values: Iterable[tuple[Any, ...]]) -> None:
+def write(session: Session, row: type, columns: Sequence[str], values: Iterable[tuple[Any, ...]]) -> None:
     """The fastest way of each database: one compiled statement, or COPY."""
     name = table_of(row).name
     connection: Any = session.connection().connection.driver_connection

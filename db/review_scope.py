@@ -1,6 +1,7 @@
 """Where the queues of review look for photos: the library's filter, and what is on nobody's screen."""
 
 import datetime as dt
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, literal_column, select, true
@@ -40,7 +41,8 @@ def scope_of(session: Session, user: User, chosen: LibraryFilter, *, free: bool 
     Raises:
         NotFoundError: the batch does not exist.
     """
-    parts = parts_of(session, user, chosen)
+    # the queues' indexes hold tagged photos only, and tell no state
+    parts = parts_of(session, user, replace(chosen, state=None) if chosen.state == "tagged" else chosen)
     best = _fewest(session, parts)
     others = _free(session, user) if free else []
     if best is not None and best.ids is not None:

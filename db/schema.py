@@ -50,6 +50,7 @@ OPEN_BATCH_STATES = ("receiving", "unpacking", "running")
 PHOTO_STATES = ("untagged", "tagged", "refused", "failed")
 # What pages of the library filter by, in the indexes of their orders.
 FILTERED = ("state", "not_sure", "shown_label_id", "camera_id", "format")
+FACTS_AND_SCORE = ("camera_id", "format", "dated_at", "shown_score")
 WITHOUT_DOUBT = ("state", "shown_label_id", "camera_id", "format")
 # What a person has said of a photo: a label, that none fits, that they cannot tell.
 REVIEW_STATES = ("labelled", "none", "unsure")
@@ -159,9 +160,18 @@ class Photo(Base):
         ),
         CheckConstraint(one_of("review_state", REVIEW_STATES), name="review_state"),
         CheckConstraint("(review_state IS NULL) = (reviewed_at IS NULL)", name="reviewed"),
-        when("ix_photos_to_review_draw", UNREVIEWED, "draw", "id"),
-        when("ix_photos_to_review_label", UNREVIEWED, "shown_label_id", "shown_score", "id", "draw"),
-        when("ix_photos_to_review_margin", f"not_sure AND {UNREVIEWED}", "margin", "id", "draw"),
+        # the queues of review in their orders, with what filters look at
+        when("ix_photos_to_review_draw", UNREVIEWED, "draw", "id", "not_sure", "shown_label_id", *FACTS_AND_SCORE),
+        when(
+            "ix_photos_to_review_label",
+            UNREVIEWED,
+            *("shown_label_id", "shown_score", "id", "draw", "not_sure", "camera_id", "format", "dated_at"),
+        ),
+        when(
+            "ix_photos_to_review_margin",
+            f"not_sure AND {UNREVIEWED}",
+            *("margin", "id", "draw", "shown_label_id", *FACTS_AND_SCORE),
+        ),
         when("ix_photos_reviewed", "reviewed_at IS NOT NULL", "review_state", "shown_label_id", "reviewed_at", "id"),
         # addresses carry the id and are cached by browsers: the id of a deleted photo is never given out again
         {"sqlite_autoincrement": True},

@@ -14,10 +14,21 @@ TIME = sa.DateTime(timezone=True)
 SHA256 = "lower-case hex SHA-256"
 STEP = 5000
 UNREVIEWED = "reviewed_at IS NULL AND state = 'tagged'"
+FACTS_AND_SCORE = ("camera_id", "format", "dated_at", "shown_score")
 PARTIAL = (
-    ("ix_photos_to_review_draw", "photos", UNREVIEWED, ["draw", "id"]),
-    ("ix_photos_to_review_label", "photos", UNREVIEWED, ["shown_label_id", "shown_score", "id", "draw"]),
-    ("ix_photos_to_review_margin", "photos", f"not_sure AND {UNREVIEWED}", ["margin", "id", "draw"]),
+    ("ix_photos_to_review_draw", "photos", UNREVIEWED, ["draw", "id", "not_sure", "shown_label_id", *FACTS_AND_SCORE]),
+    (
+        "ix_photos_to_review_label",
+        "photos",
+        UNREVIEWED,
+        ["shown_label_id", "shown_score", "id", "draw", "not_sure", "camera_id", "format", "dated_at"],
+    ),
+    (
+        "ix_photos_to_review_margin",
+        "photos",
+        f"not_sure AND {UNREVIEWED}",
+        ["margin", "id", "draw", "shown_label_id", *FACTS_AND_SCORE],
+    ),
     (
         "ix_photos_reviewed",
         "photos",
