@@ -69,7 +69,9 @@ def set_parent(session: Session, user: User, label_id: int, parent_id: int | Non
 def merge_labels(session: Session, user: User, source_ids: Collection[int], target_id: int) -> Changed:
     """Makes labels stand for another: photos that show one of them show the target, verdicts and predictions stay.
 
-    While it lasts nothing else is written of photos, which is what makes it exact: 200,000 photos take some seconds.
+    While it lasts nothing else is written of photos, which is what makes it exact. 200,000 of a million photos take 15 s
+    on SQLite and 50 s on PostgreSQL (2 cores): each photo's entries in a dozen indexes are written again. On PostgreSQL
+    others give up after 10 s and try again later.
     """
     _begin(session, user, photos=True)
     return _apply(session, user, plan_merge(session, source_ids, target_id))

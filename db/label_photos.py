@@ -1,6 +1,7 @@
 """What photos show when labels are merged, or a merge is undone: set by one statement, for any number of photos."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import and_, case, func, select, text, update
@@ -13,17 +14,18 @@ from db.shown import counting_review
 from db.statements import count_changed, table_of
 
 PHOTO = table_of(Photo).c
-# A merge changes entries all over the indexes of photos: 200,000 photos take SQLite 4 times as long with its own 2 MB.
+# A merge changes entries all over the indexes of photos: in SQLite's own 2 MB hardly a page would be found again.
 CACHE_KIB = 262_144
+USUAL_CACHE_KIB = 2_000
 # PostgreSQL gives a statement 30 s; a library of millions takes longer.
 LONGEST_S = 600
 
 
 def show_target(session: Session, label_ids: Collection[int], target_id: int) -> int:
     """Photos that show one of the labels show the target; returns how many."""
-    _make_room(session)
     change = update(table_of(Photo)).where(PHOTO.shown_label_id.in_(sorted(label_ids)))
-    return count_changed(session, change.values(shown_label_id=target_id))
+    with _room(session):
+        return count_changed(session, change.values(shown_label_id=target_id))
 
 
 def show_again(session: Session, target_id: int) -> int:
@@ -31,7 +33,6 @@ def show_again(session: Session, target_id: int) -> int:
 
     Called once the labels stand for themselves again.
     """
-    _make_room(session)
     photo, first, review = aliased(Photo), aliased(Prediction), aliased(Review)
     is_said = and_(first.photo_id == photo.id, first.model_version_id == photo.shown_model_version_id, first.rank == 1)
     said = case((photo.shown_origin == "person", review.label_id), else_=first.label_id)
@@ -42,18 +43,23 @@ def show_again(session: Session, target_id: int) -> int:
         .where(photo.shown_label_id == target_id)
         .cte("words")
     )
-    return len(
-        session.execute(
-            update(table_of(Photo))
-            .where(PHOTO.id == words.c.id, func.coalesce(words.c.label_id, target_id) != target_id)
-            .values(shown_label_id=words.c.label_id)
-            .returning(PHOTO.id)
-        ).all()
+    change = (
+        update(table_of(Photo))
+        .where(PHOTO.id == words.c.id, func.coalesce(words.c.label_id, target_id) != target_id)
+        .values(shown_label_id=words.c.label_id)
+        .returning(PHOTO.id)
     )
+    with _room(session):
+        return len(session.execute(change).all())
 
 
-def _make_room(session: Session) -> None:
-    if is_sqlite(session):
-        session.execute(text(f"PRAGMA cache_size = -{CACHE_KIB}"))
-    else:
+@contextmanager
+def _room(session: Session) -> Generator[None]:
+    """Memory and time for a large change."""
+    if not is_sqlite(session):
         session.execute(text(f"SET LOCAL statement_timeout = '{LONGEST_S}s'"))
+        yield
+        return
+    session.execute(text(f"PRAGMA cache_size = -{CACHE_KIB}"))
+    yield
+    session.execute(text(f"PRAGMA cache_size = -{USUAL_CACHE_KIB}"))
