@@ -41,6 +41,7 @@ from ui.nudge import Nudger
 from ui.pages.layout import MOUNTS, page_head
 from ui.review_acting_api import review_acting_routes
 from ui.review_api import review_routes
+from ui.review_numbers_api import review_numbers_routes
 from ui.services_file import redis_url_of
 from ui.settings import UiSettings
 from ui.single import SinglePhotos
@@ -103,6 +104,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(labels_routes(database))
     app.include_router(review_routes(database, LookAlikes(database)))
     app.include_router(review_acting_routes(database))
+    app.include_router(review_numbers_routes(database))
     app.add_api_route("/", lambda: RedirectResponse(HOME, 303), methods=["GET"], name="home")
     answer_errors(app)
     mount_gradio(app, singles, data_settings, limits.max_photo_bytes)

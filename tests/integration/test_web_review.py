@@ -209,3 +209,19 @@ def test_counts_and_labels_of_what_is_undecided(ann: httpx.Client, tagged: list[
     assert labels[0]["name"] == "dog"
     assert len(grid) == labels[0]["photos"]
     assert {photo["shown"] for photo in grid} == {"dog"}
+
+
+def test_the_numbers_are_own_for_reviewers_and_of_all_for_admins(
+    ann: httpx.Client, ben: httpx.Client, admin: httpx.Client, tagged: list[int]
+) -> None:
+    """With the model's agreement, once photos of the random sample were decided."""
+    dog = label_of(ann, "dog")
+    decide(ann, [tagged[30]], dog)
+    decide(ben, [tagged[31]], dog)
+    own, everyones = ann.get("/api/review/numbers").json(), admin.get("/api/review/numbers").json()
+
+    assert [person["name"] for person in own["people"]] == ["Ann"]
+    assert {"Ann", "Ben"} <= {person["name"] for person in everyones["people"]}
+    assert own["people"][0]["today"] >= 1
+    assert own["undecided"] < PHOTOS
+    assert ann.get("/api/review/numbers", params={"day_begins": "soon"}).status_code == 422

@@ -8,11 +8,13 @@ import { GridReview } from "./review_grid.js";
 import { Outbox } from "./review_outbox.js";
 import { SingleReview } from "./review_single.js";
 import { QUEUES, isElsewhere, showKeys } from "./review_words.js";
-import { showNumbers } from "./review_numbers.js";
+import { numbers, showNumbers } from "./review_numbers.js";
 import { noticeBox } from "./status.js";
 
 const SEAT = "pt-review-seat";
 const COUNTS_MS = 20_000;
+// They are counted over all verdicts.
+const NUMBERS_MS = 120_000;
 const MANY = 10_000;
 
 /** Fills the page's main element. */
@@ -30,7 +32,7 @@ class ReviewPage {
     const on = { seat, outbox: this.outbox, view: () => this.view, trouble: (text, kind) => this.say(text, kind), empty: () => this.nothing() };
     this.single = new SingleReview({ ...on, queue: () => this.queue });
     this.grid = new GridReview({ ...on, label: () => this.label, choose: (label, isOnlyNamed) => this.choose(label, isOnlyNamed) });
-    this.numbers = h("button", { type: "button", class: "pt-quiet pt-rev-numbers", onclick: () => showNumbers() }, " ");
+    this.numbers = h("button", { type: "button", class: "pt-quiet pt-rev-numbers", onclick: () => showNumbers() }, "Numbers");
     this.trouble = h("p", { class: "pt-notice pt-bad", role: "alert", hidden: true });
     this.modes = h("div", { class: "pt-segments", role: "group", "aria-label": "How to review" },
       ...[["single", "One by one"], ["grid", "By label"]].map(([mode, text]) => h("button", { type: "button", "data-mode": mode, onclick: () => this.go({ mode }) }, text)));
@@ -50,6 +52,8 @@ class ReviewPage {
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.shownMode?.holdOn(); });
     document.addEventListener("keydown", (event) => this.key(event));
     setInterval(() => this.lookAtCounts(), COUNTS_MS);
+    setInterval(() => { if (!document.hidden) this.lookAtNumbers(); }, NUMBERS_MS);
+    this.lookAtNumbers();
     api("/api/library/choices").then((choices) => { this.filters.offer(choices); this.paintFilters(); }).catch((error) => this.say(error.message));
     this.paint();
   }
@@ -120,6 +124,17 @@ class ReviewPage {
       this.labelName = label ?? undefined;
       this.paintQueues();
       this.paintFilters();
+    } catch (error) {
+      this.say(error.message);
+    }
+  }
+
+  async lookAtNumbers() {
+    try {
+      const { today, per_minute, minutes_left } = await numbers();
+      const pace = per_minute ? ` · ${per_minute.toFixed(0)} a minute` : "";
+      const left = minutes_left ? ` · about ${duration(minutes_left * 60)} left` : "";
+      this.numbers.textContent = `Today ${count(today)}${pace}${left}`;
     } catch (error) {
       this.say(error.message);
     }

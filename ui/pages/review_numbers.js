@@ -1,7 +1,12 @@
 // What has been reviewed, how fast, and how often the model is right.
 
 import { api } from "./api.js";
-import { count, duration, h, percent } from "./dom.js";
+import { count, duration, h, percent, plural } from "./dom.js";
+
+/** The numbers as they are now; the day begins at midnight here. */
+export function numbers() {
+  return api(`/api/review/numbers?${new URLSearchParams({ day_begins: new Date(new Date().setHours(0, 0, 0, 0)).toISOString() })}`);
+}
 
 /** Opens the numbers. */
 export async function showNumbers() {
@@ -12,21 +17,23 @@ export async function showNumbers() {
   document.body.append(dialog);
   dialog.showModal();
   try {
-    body.replaceChildren(...parts(await api("/api/review/numbers")));
+    body.replaceChildren(...parts(await numbers()));
   } catch (error) {
     body.replaceChildren(h("p", { class: "pt-notice pt-bad", role: "alert" }, error.message));
   }
 }
 
-function parts({ people, agreement, left, minutes_left }) {
+function parts({ people, agreement, undecided, minutes_left, per_minute }) {
+  const pace = per_minute ? `, ${per_minute.toFixed(0)} a minute` : "";
+  const left = minutes_left ? `, about ${duration(minutes_left * 60)} at this pace` : "";
   return [
-    h("p", {}, left ? `${count(left)} photos are left${minutes_left ? `, about ${duration(minutes_left * 60)} at this pace` : ""}.` : "Nothing is left to review."),
-    table("Reviewers", ["Who", "Today", "In all", "A minute"], people.map((one) => [one.name, count(one.today), count(one.in_all), one.per_minute ? one.per_minute.toFixed(0) : "–"])),
+    h("p", {}, undecided ? `${plural(undecided, "photo is", "photos are")} undecided${left}${pace}.` : "Every tagged photo is decided."),
+    people.length ? table("Reviewers", ["Who", "Today", "In all", "A minute"], people.map((one) => [one.name, count(one.today), count(one.total), one.per_minute ? one.per_minute.toFixed(0) : "–"])) : null,
     h("h3", {}, "How often the model is right"),
     agreement.length
-      ? table("Agreement with the model, from the random sample alone", ["Label", "Photos", "Right", "95 % interval"], agreement.map((one) => [one.label, count(one.photos), percent(one.agreed / one.photos), `${percent(one.low)} to ${percent(one.high)}`]))
+      ? table("From the random sample alone", ["The model said", "Photos", "Right", "95 % interval"], agreement.map((one) => [one.label ?? "all labels", count(one.photos), percent(one.agreed / one.photos), `${percent(one.low)} to ${percent(one.high)}`]))
       : h("p", { class: "pt-soft" }, "Not known yet. Review photos of the queue “Random sample”: only those tell it without bias."),
-  ];
+  ].filter(Boolean);
 }
 
 function table(caption, heads, rows) {
