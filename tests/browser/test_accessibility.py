@@ -72,3 +72,24 @@ def test_the_library(axe: Axe, open_tab: Callable[..., Tab], batch: str, scheme:
     tab.until("!!document.querySelector('dialog .pt-bars')")
 
     assert found + axe(tab, "photo") == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_review_page(axe: Axe, open_tab: Callable[..., Tab], batch: str, scheme: str) -> None:
+    """One photo; the dialogs for a label, the keys and the numbers; a page of a label with some selected."""
+    tab = open_tab(f"/review/?batch={batch}", scheme=scheme)
+    tab.until("!!document.querySelector('.pt-rev-frame img') && !!document.querySelector('.pt-queues .pt-soft')")
+    found = axe(tab, "review")
+    for key, shown in (("/", ".pt-option"), ("?", ".pt-keys"), ("", ".pt-rev-dialog td, .pt-rev-dialog h3")):
+        if key:
+            tab.page.keyboard.press(key)
+        else:
+            tab.page.locator(".pt-rev-numbers").click()
+        tab.until(f"!!document.querySelector('{shown}')")
+        found += axe(tab, shown)
+        tab.page.keyboard.press("Escape")
+    tab.page.get_by_role("button", name="By label").click()
+    tab.until("!!document.querySelector('.pt-rev-tile')")
+    tab.page.keyboard.press("Control+a")
+
+    assert found + axe(tab, "grid") == []
