@@ -97,10 +97,10 @@ export class GridReview {
   }
 
   tile(photo) {
-    return h("li", { class: "pt-tile pt-lib-tile pt-rev-tile", role: "option", tabindex: "-1", "data-id": photo.id, "aria-label": `${photo.name}, ${percent(photo.score ?? 0)}` },
+    return h("li", { class: "pt-tile pt-lib-tile pt-rev-tile", role: "option", tabindex: "-1", "data-id": photo.id },
       h("span", { class: "pt-tile-photo" }, photo.has_previews ? h("img", { src: `/media/${photo.id}/320.webp`, alt: "", loading: "lazy", decoding: "async", width: 320, height: 320 }) : h("span", { class: "pt-tile-none" }, icon("photos", 30))),
       h("span", { class: "pt-rev-tick", "aria-hidden": "true" }),
-      h("p", { class: "pt-tile-words", "aria-hidden": "true" }, h("span", { class: "pt-tile-name" }, photo.name), h("span", { class: "pt-soft" }, percent(photo.score ?? 0))));
+      h("p", { class: "pt-tile-words" }, h("span", { class: "pt-tile-name" }, photo.name), " ", h("span", { class: "pt-soft" }, percent(photo.score ?? 0))));
   }
 
   photoOf(event) {
