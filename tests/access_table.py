@@ -109,6 +109,7 @@ ROUTES: tuple[Route, ...] = (
     *(Route("POST", f"/api/review/{act}", "reviewer", body={}) for act in ("next", "grid", "release", "labels")),
     *(Route("POST", f"/api/review/{act}", "reviewer", body={}) for act in ("verdicts", "selection", "undo")),
     Route("GET", "/api/review/counts", "reviewer"),
+    Route("GET", "/api/review/numbers", "reviewer"),
     Route("GET", "/api/review/photos/{photo_id}/alike", "reviewer", theirs="photo", reach="reviewer"),
     # accounts
     Route("GET", "/api/admin/people", "admin"),
