@@ -88,6 +88,7 @@ def test_the_review_page(axe: Axe, open_tab: Callable[..., Tab], batch: str, sch
         tab.until(f"!!document.querySelector('{shown}')")
         found += axe(tab, shown)
         tab.page.keyboard.press("Escape")
+        tab.until("!document.querySelector('dialog[open]')")
     tab.page.get_by_role("button", name="By label").click()
     tab.until("!!document.querySelector('.pt-rev-tile')")
     tab.page.keyboard.press("Control+a")
