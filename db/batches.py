@@ -3,11 +3,12 @@
 Locks are always taken in the order batch, archives, items, photos, so that PostgreSQL meets no deadlock.
 """
 
+import datetime as dt
 import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, func, insert, literal, select, tuple_, update
 from sqlalchemy.orm import Session
@@ -49,6 +50,13 @@ class NewItem:
     archive_number: int = 0
     refused: str | None = None
     detail: str | None = None
+
+
+class BatchPlace(NamedTuple):
+    """Where a batch stands in the list."""
+
+    created_at: dt.datetime
+    batch_id: str
 
 
 def new_batch_id() -> str:
@@ -216,14 +224,27 @@ def get_batch(session: Session, batch_id: str, user: User) -> Batch:
     return batch
 
 
-def list_batches(session: Session, user: User, limit: int, before: str | None = None) -> list[Batch]:
-    """The batches this person may see, newest first; `before`: those that follow this id in the list."""
+def list_batches(
+    session: Session, user: User, limit: int, before: str | None = None, *, after: BatchPlace | None = None
+) -> list[Batch]:
+    """The batches this person may see, newest first.
+
+    Args:
+        session: for queries.
+        user: who looks.
+        limit: at most so many.
+        before: only those that follow this id in the list.
+        after: as `before`, by a place that stays one when the batch is deleted.
+    """
     query = select(Batch).where(~is_going()).order_by(Batch.created_at.desc(), Batch.id.desc()).limit(limit)
     if user.role != "admin":
         query = query.where(Batch.owner_id == user.id)
     if before is not None:
         last = get_batch(session, before, user)
-        query = query.where(tuple_(Batch.created_at, Batch.id) < tuple_(literal(last.created_at), literal(last.id)))
+        after = BatchPlace(last.created_at, last.id)
+    if after is not None:
+        there = tuple_(literal(after.created_at, Batch.created_at.type), literal(after.batch_id))
+        query = query.where(tuple_(Batch.created_at, Batch.id) < there)
     return list(session.scalars(query.execution_options(populate_existing=True)))
 
 

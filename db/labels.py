@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from db.errors import InvalidNameError
+from db.errors import InvalidNameError, NotFoundError
 from db.schema import Label
 from db.session import utc_now
 from db.statements import insert_missing
@@ -50,6 +50,22 @@ def ensure_labels(session: Session, paths: Sequence[Sequence[str]]) -> list[int]
         level = [path[: depth + 1] for path in paths if len(path) > depth]
         _ensure_level(session, level, ids)
     return [ids[name_key(path[-1])] for path in paths]
+
+
+def ids_of_names(session: Session, names: Collection[str]) -> dict[str, int]:
+    """The id of the label of each name, however it is spelt; names that were merged find their own label.
+
+    Raises:
+        NotFoundError: there is no label of some name.
+        InvalidNameError: a name is empty or too long.
+    """
+    keys = {name: name_key(name) for name in names}
+    ids = _ids_of(session, set(keys.values()))
+    missing = [name for name, key in keys.items() if key not in ids]
+    if missing:
+        msg = f"There is no label “{missing[0]}”. Add it first, or choose one of the list. Received: {missing[:5]!r}"
+        raise NotFoundError(msg)
+    return {name: ids[key] for name, key in keys.items()}
 
 
 def label_paths(session: Session, ids: Collection[int]) -> dict[int, tuple[str, ...]]:

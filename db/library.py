@@ -36,6 +36,7 @@ class PhotoTile:
     height: int | None
     dated_at: dt.datetime
     taken_at: dt.datetime | None
+    shown_label_id: int | None
     shown: str | None
     shown_score: float | None
     shown_origin: str | None
@@ -151,6 +152,7 @@ def _rows(
             Photo.height,
             Photo.dated_at,
             Photo.taken_at,
+            Photo.shown_label_id,
             Label.name.label("shown"),
             Photo.shown_score,
             Photo.shown_origin,
@@ -184,6 +186,7 @@ def _tile(row: Row[*tuple[Any, ...]], sort: Sort) -> PhotoTile:
         height=row.height,
         dated_at=row.dated_at,
         taken_at=row.taken_at,
+        shown_label_id=row.shown_label_id,
         shown=row.shown,
         shown_score=row.shown_score,
         shown_origin=row.shown_origin,

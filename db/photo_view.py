@@ -19,10 +19,15 @@ MAX_PLACES = 200
 
 
 class VersionLabels(NamedTuple):
-    """What a version says of the photo: (name, score) in the order of rank."""
+    """What a version says of the photo, best first."""
 
     version: str
-    labels: list[tuple[str, float]]
+    scored: list[Scored]
+
+    @property
+    def labels(self) -> list[tuple[str, float]]:
+        """Names and scores."""
+        return [(one.name, one.score) for one in self.scored]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ class PhotoView:
     exif: dict[str, Any]
     notes: str | None
     has_previews: bool
+    shown_label_id: int | None
     shown: str | None
     shown_score: float | None
     shown_origin: str | None
@@ -132,6 +138,7 @@ def photo_view(session: Session, user: User, photo_id: int) -> PhotoView:
         exif=photo.exif or {},
         notes=photo.notes,
         has_previews=photo.has_previews,
+        shown_label_id=photo.shown_label_id,
         shown=shown,
         shown_score=photo.shown_score,
         shown_origin=photo.shown_origin,
@@ -154,10 +161,7 @@ def _predictions(session: Session, photo_id: int) -> list[VersionLabels]:
     found: dict[str, list[Scored]] = {}
     for version, *scored in session.execute(query):
         found.setdefault(version, []).append(Scored(*scored))
-    return [
-        VersionLabels(version, [(one.name, one.score) for one in best_of_each(scored)])
-        for version, scored in found.items()
-    ]
+    return [VersionLabels(version, best_of_each(scored)) for version, scored in found.items()]
 
 
 def _places(session: Session, user: User, photo_id: int) -> list[Place]:

@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 
 from db.audit import record_audit
 from db.batch_view import batch_progress, iter_items
 from db.batches import cancel_batch, get_batch, retry_batch
 from db.errors import ConflictError
-from db.schema import OPEN_BATCH_STATES, User
+from db.schema import OPEN_BATCH_STATES, Batch, User
 from db.session import Database
 from db.settings import DataSettings
 from ui.access import Needs
@@ -30,13 +31,7 @@ def acting_routes(database: Database, data_settings: DataSettings, nudger: Nudge
     @router.post("/{batch_id}/cancel")
     def cancel(batch_id: BatchId, user: Owner) -> Json:
         with database.transaction() as session:
-            batch = get_batch(session, batch_id, user)
-            if batch.state not in OPEN_BATCH_STATES:
-                msg = f"This batch is {batch.state} already; there is nothing left to cancel."
-                raise ConflictError(msg)
-            cancel_batch(session, batch_id)
-            record_audit(session, user, "batches.cancel", batch.name, {"batch": batch_id})
-            batch = get_batch(session, batch_id, user)
+            batch = cancel_open_batch(session, user, batch_id)
             return batch_shape(batch, batch_progress(session, batch_id))
 
     @router.post("/{batch_id}/retry", status_code=201)
@@ -61,3 +56,19 @@ def acting_routes(database: Database, data_settings: DataSettings, nudger: Nudge
         return StreamingResponse(parts(stream), media_type=media_type, headers=headers)
 
     return router
+
+
+def cancel_open_batch(session: Session, user: User, batch_id: str) -> Batch:
+    """Cancels a batch of this person's.
+
+    Raises:
+        NotFoundError: there is no such batch of theirs.
+        ConflictError: it has ended already.
+    """
+    batch = get_batch(session, batch_id, user)
+    if batch.state not in OPEN_BATCH_STATES:
+        msg = f"This batch is {batch.state} already; there is nothing left to cancel."
+        raise ConflictError(msg)
+    cancel_batch(session, batch_id)
+    record_audit(session, user, "batches.cancel", batch.name, {"batch": batch_id})
+    return get_batch(session, batch_id, user)

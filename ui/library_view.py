@@ -20,19 +20,36 @@ class View(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    label: Annotated[int | None, Field(ge=1, le=2**62)] = None
-    min_score: Annotated[float | None, Field(ge=0, le=1)] = None
-    max_score: Annotated[float | None, Field(ge=0, le=1)] = None
-    sure: Literal["yes", "no"] | None = None
-    batch: Annotated[str | None, Field(pattern="^[a-z][a-z0-9]{11}$")] = None
-    state: State = "tagged"
-    taken_from: Annotated[dt.date | None, Field(alias="from", ge=EARLIEST, le=LATEST)] = None
-    taken_to: Annotated[dt.date | None, Field(alias="to", ge=EARLIEST, le=LATEST)] = None
-    camera: Annotated[int | None, Field(ge=1, le=2**62)] = None
-    format: Annotated[str | None, Field(pattern="^[A-Z0-9]{1,8}$")] = None
-    name: Annotated[str, Field(max_length=200)] = ""
-    sort: Sort = "date"
-    order: Literal["up", "down"] | None = None
+    label: Annotated[
+        int | None, Field(ge=1, le=2**62, description="Id of a label: photos that show it, or one below it.")
+    ] = None
+    min_score: Annotated[
+        float | None, Field(ge=0, le=1, description="Least score of the shown label; photos without one are left out.")
+    ] = None
+    max_score: Annotated[float | None, Field(ge=0, le=1, description="Greatest score, as `min_score`.")] = None
+    sure: Annotated[
+        Literal["yes", "no"] | None, Field(description="Whether the model's best score reaches its threshold.")
+    ] = None
+    batch: Annotated[str | None, Field(pattern="^[a-z][a-z0-9]{11}$", description="Only photos of this batch.")] = None
+    state: Annotated[State, Field(description="Only photos in this state.")] = "tagged"
+    taken_from: Annotated[
+        dt.date | None, Field(alias="from", ge=EARLIEST, le=LATEST, description="First day, by the photo's date.")
+    ] = None
+    taken_to: Annotated[
+        dt.date | None, Field(alias="to", ge=EARLIEST, le=LATEST, description="Last day, included.")
+    ] = None
+    camera: Annotated[int | None, Field(ge=1, le=2**62, description="Id of a camera.")] = None
+    format: Annotated[
+        str | None, Field(pattern="^[A-Z0-9]{1,8}$", description="Format of the file.", examples=["JPEG"])
+    ] = None
+    name: Annotated[str, Field(max_length=200, description="Each word of it begins a word of the file's name.")] = ""
+    sort: Annotated[
+        Sort,
+        Field(description="`date` taken, `score` (only photos that have one), `name`, or `newest` accepted first."),
+    ] = "date"
+    order: Annotated[
+        Literal["up", "down"] | None, Field(description="Names rise unless asked otherwise, all else falls.")
+    ] = None
 
     @model_validator(mode="after")
     def _ranges_are_not_empty(self) -> Self:

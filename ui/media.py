@@ -24,15 +24,25 @@ def media_routes(database: Database, blobs: Blobs) -> APIRouter:
     def preview(
         request: Request, photo_id: int, size: Literal["320", "1024"], user: Annotated[User, Depends(Needs("owner"))]
     ) -> Response:
-        sha256 = _visible_sha256(database, photo_id, user)
-        etag = f'"{sha256[:32]}-{size}"'
-        headers = {"ETag": etag, "Cache-Control": CACHED, "Vary": "Cookie"}
-        if request.headers.get("if-none-match") == etag:
-            return Response(status_code=304, headers=headers)
-        webp = blobs.read_preview(sha256, int(size))
-        return Response(webp, media_type="image/webp", headers=headers)
+        return preview_answer(database, blobs, user, photo_id, int(size), request.headers.get("if-none-match"))
 
     return router
+
+
+def preview_answer(
+    database: Database, blobs: Blobs, user: User, photo_id: int, size: int, known: str | None
+) -> Response:
+    """A photo's preview, for those who may see it; 304 if the caller has it (`known`, its ETag).
+
+    Raises:
+        NotFoundError: there is no such photo of theirs, or no preview yet.
+    """
+    sha256 = _visible_sha256(database, photo_id, user)
+    etag = f'"{sha256[:32]}-{size}"'
+    headers = {"ETag": etag, "Cache-Control": CACHED, "Vary": "Cookie, Authorization"}
+    if known == etag:
+        return Response(status_code=304, headers=headers)
+    return Response(blobs.read_preview(sha256, size), media_type="image/webp", headers=headers)
 
 
 def _visible_sha256(database: Database, photo_id: int, user: User) -> str:

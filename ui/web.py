@@ -26,7 +26,7 @@ from ui.acting_api import acting_routes
 from ui.admin_api import admin_routes
 from ui.batches_api import ClosedBatches, batches_routes
 from ui.bearer import ApiTokens
-from ui.deleting_api import deleting_routes
+from ui.deleting_api import BatchDeleter, deleting_routes
 from ui.duplicates_api import duplicates_routes
 from ui.gradio_guard import GradioGuard
 from ui.guard import Guard, HostRule
@@ -49,6 +49,7 @@ from ui.status_api import status_routes
 from ui.submitting import Submitting
 from ui.upload import CHUNK_BYTES, Receiver, remove_stale_uploads
 from ui.uploads_api import uploads_routes
+from ui.v1 import v1_routes
 from ui.web_errors import answer_errors
 from ui.web_files import web_file_routes
 from worker.settings import WorkerSettings
@@ -82,6 +83,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     stopping = threading.Event()
     singles = SinglePhotos(database, blobs, data_settings, limits, nudger)
     receiver = Receiver(database, blobs, data_settings, limits, ui_settings, nudger)
+    deleter = BatchDeleter(database, data_settings, closed, stopping.is_set)
     submitting = Submitting(database, data_settings, ui_settings, receiver)
 
     app = FastAPI(
@@ -96,7 +98,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(uploads_routes(submitting, singles))
     app.include_router(batches_routes(database, closed))
     app.include_router(acting_routes(database, data_settings, nudger))
-    app.include_router(deleting_routes(database, data_settings, closed, stopping.is_set))
+    app.include_router(deleting_routes(deleter))
     app.include_router(media_routes(database, blobs))
     app.include_router(library_routes(database))
     app.include_router(library_acting_routes(database, blobs, data_settings, nudger, closed))
@@ -105,6 +107,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(review_routes(database, LookAlikes(database)))
     app.include_router(review_acting_routes(database))
     app.include_router(review_numbers_routes(database))
+    app.include_router(v1_routes(database, blobs, nudger, submitting, singles, deleter))
     app.add_api_route("/", lambda: RedirectResponse(HOME, 303), methods=["GET"], name="home")
     answer_errors(app)
     mount_gradio(app, singles, data_settings, limits.max_photo_bytes)
@@ -153,8 +156,8 @@ def _guarded(
         hosts=HostRule(settings.host, settings.allowed_hosts),
         mounts=mounts,
         body_caps=[
-            (r"/api/batches/[^/]+/files/\d+$", CHUNK_BYTES),
-            (r"/api/photos$", max_photo_bytes),
+            (r"/api/(v1/)?batches/[^/]+/files/\d+$", CHUNK_BYTES),
+            (r"/api/(v1/)?photos$", max_photo_bytes),
             (r"/login$", LOGIN_BYTES),
         ],
         page_heads={role: page_head(role) for role in MOUNTS.values()},

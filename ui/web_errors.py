@@ -33,6 +33,8 @@ from ui.upload import WrongOffsetError
 
 log = logging.getLogger(__name__)
 
+# Its name differs between versions of Python.
+UNPROCESSABLE = 422
 # Of a list with thousands of mistakes the first ones tell enough.
 MOST_SAID = 10
 NO_SUCH_PAGE = "There is nothing at this address."
@@ -77,7 +79,8 @@ def answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http_error(request: Request, error: HTTPException) -> Response:
         message = NO_SUCH_PAGE if error.status_code == HTTPStatus.NOT_FOUND else str(error.detail)
-        code = error.code if isinstance(error, NotEnoughError) else HTTPStatus(error.status_code).name
+        name = "INVALID" if error.status_code == UNPROCESSABLE else HTTPStatus(error.status_code).name
+        code = error.code if isinstance(error, NotEnoughError) else name
         return _error(request, error.status_code, code, message, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
