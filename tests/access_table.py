@@ -16,7 +16,7 @@ class Route(NamedTuple):
         method: of HTTP.
         path: as FastAPI has it.
         needs: the least role; "public": also who is not logged in; "anyone": all who are, the route names no role.
-        scope: what an API token needs besides; only of routes below /api/v1.
+        scope: what an API token needs besides; only of routes below /api/v1. "any": every token will do.
         theirs: which thing of the first owner the request names: batch, receiving (a batch that is being sent) or
             photo. It may stand in `path`, `query` and `body` as {batch_id}, {photo_id}.
         reach: the least role that reaches this thing without owning it: reviewer, admin, or nobody. Below it, 404.
@@ -123,6 +123,60 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/admin/people/{person_id}/tokens", "admin", body={"name": "t", "scopes": ["read"]}),
     Route("POST", "/api/admin/people/{person_id}/tokens/revoke", "admin", body={"name": "none"}, may_miss=True),
     Route("GET", "/api/admin/audit", "admin"),
+    # the programming interface
+    Route("GET", "/api/v1/me", "owner", "any"),
+    Route("GET", "/api/v1/openapi.json", "owner", "any"),
+    Route("POST", "/api/v1/photos", "owner", "submit", query="name=a.jpg", raw=b"no photo"),
+    Route("POST", "/api/v1/batches", "owner", "submit", body={"name": "one"}),
+    Route(
+        "PUT",
+        "/api/v1/batches/{batch_id}/files/{number}",
+        "owner",
+        "submit",
+        theirs="receiving",
+        query="path=a.jpg",
+        raw=b"a",
+    ),
+    # nothing of the file has been sent
+    Route(
+        "GET",
+        "/api/v1/batches/{batch_id}/files/{number}",
+        "owner",
+        "submit",
+        theirs="receiving",
+        may_miss=True,
+        reach="all",
+    ),
+    Route("GET", "/api/v1/batches/{batch_id}/files", "owner", "read", theirs="batch"),
+    Route("POST", "/api/v1/batches/{batch_id}/seal", "owner", "submit", theirs="receiving", body={"files": 1}),
+    Route("GET", "/api/v1/batches", "owner", "read", theirs="batch", reach="all"),
+    Route("GET", "/api/v1/batches/{batch_id}", "owner", "read", theirs="batch"),
+    Route("GET", "/api/v1/batches/{batch_id}/items", "owner", "read", theirs="batch"),
+    Route("POST", "/api/v1/batches/{batch_id}/cancel", "owner", "submit", theirs="receiving"),
+    Route("POST", "/api/v1/batches/{batch_id}/retry", "owner", "submit", theirs="batch"),
+    Route("DELETE", "/api/v1/batches/{batch_id}", "owner", "submit", theirs="batch"),
+    Route("GET", "/api/v1/photos", "owner", "read", theirs="photo", reach="all"),
+    *(
+        Route("GET", f"/api/v1/photos/{{photo_id}}{of}", "owner", "read", theirs="photo", reach="reviewer", query=query)
+        for of, query in (("", ""), ("/predictions", ""), ("/preview", "size=320"))
+    ),
+    Route("POST", "/api/v1/verdicts", "reviewer", "review", body={}),
+    Route("POST", "/api/v1/verdicts/{action_id}/undo", "reviewer", "review", may_miss=True),
+    Route("GET", "/api/v1/verdicts", "reviewer", "review"),
+    Route("GET", "/api/v1/labels", "owner", "read"),
+    Route("GET", "/api/v1/labels/counts", "reviewer", "labels"),
+    Route("GET", "/api/v1/labels/changes", "reviewer", "labels"),
+    Route("POST", "/api/v1/labels", "reviewer", "labels", body={}),
+    *(
+        Route("POST", f"/api/v1/labels/{{label_id}}/{act}", "reviewer", "labels", body={})
+        for act in ("rename", "parent", "merge")
+    ),
+    Route("POST", "/api/v1/labels/{label_id}/retire", "reviewer", "labels"),
+    Route("POST", "/api/v1/labels/{label_id}/restore", "reviewer", "labels"),
+    Route("POST", "/api/v1/labels/changes/{change_id}/undo", "reviewer", "labels", may_miss=True),
+    Route("GET", "/api/v1/models", "owner", "read"),
+    Route("GET", "/api/v1/models/{name}", "owner", "read", may_miss=True),
+    Route("POST", "/api/v1/models/{name}/activate", "admin", "models", may_miss=True),
 )
 
 # Gradio's routes below a mount. static: its front end, the same for everybody; page and call: for the mount's role;

@@ -65,7 +65,7 @@ def described(app: Guard) -> dict[str, Any]:
                     functions[str(function.api_name)] = getattr(function.fn, "required_role", None)
                     by_mount.append((prefix + route.path, str(function.api_name), functions[str(function.api_name)]))
             elif hasattr(route, "original_router"):  # FastAPI keeps included routers as they are
-                walk(list(route.original_router.routes), prefix, ours=ours)
+                walk(list(route.original_router.routes), prefix + route.include_context.prefix, ours=ours)
             elif isinstance(route, Route | APIRoute):
                 needs = route.dependant.dependencies if isinstance(route, APIRoute) else []
                 named = [need.call for need in needs if isinstance(need.call, Needs)]
