@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-units test-processes test-faults test-slow lint types imports check format lock clean
+.PHONY: help demo install test test-units test-processes test-faults test-slow lint types imports check format openapi lock clean
 
 # The first Python that starts and is new enough; requirements/venv.sh says what is wrong where none is.
 PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -55,6 +55,9 @@ check: lint types imports ## lint, types and imports
 format: .venv/.dev-installed ## rewrite the code as `make lint` wants it
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
+
+openapi: .venv/.dev-installed ## write docs/openapi.json again, after a change of /api/v1
+	$(BIN)/python -m tests.write_openapi
 
 lock: ## pin every dependency again, with hashes (needs uv)
 	requirements/compile.sh

@@ -127,6 +127,8 @@ def document(router: APIRouter) -> dict[str, Any]:
             _say_who(operation, needs[operation["operationId"]])
             _add_errors(operation, path, method)
     components = made["components"]
+    for replaced in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(replaced, None)
     components["schemas"] |= _schemas()
     components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "An API token: `phototag users token`."},

@@ -33,7 +33,7 @@ from ui.v1_fields import (
 )
 
 MAX_WAIT_S = 30.0
-RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
+RANGE = re.compile(r"^bytes (\d{1,15})-(\d{1,15})/(\d{1,15})$")
 BYTES = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 FileNumber = Annotated[

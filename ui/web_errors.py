@@ -42,6 +42,7 @@ NO_SUCH_PAGE = "There is nothing at this address."
 STATUS_OF: tuple[tuple[type[PhototagError], int, str], ...] = (
     (NotFoundError, 404, "NOT_FOUND"),
     (BlobMissingError, 404, "NOT_FOUND"),
+    (WrongOffsetError, 409, "WRONG_OFFSET"),
     (ConflictError, 409, "CONFLICT"),
     (NotAllowedError, 403, "NOT_ALLOWED"),
     (LimitExceededError, 413, "TOO_LARGE"),
