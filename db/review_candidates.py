@@ -54,13 +54,17 @@ def of_label(scope: Scope, label_id: int, after: tuple[float, int] | None, limit
     return query.order_by(Photo.shown_score.desc(), Photo.id.desc()).limit(limit)
 
 
+def open_hints(scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    """The conditions of hints that count, and of their photos."""
+    return IS_OPEN, or_(Photo.draw >= AUDIT, Photo.reviewed_at.is_not(None)), *scope.holds
+
+
 def _hinted(scope: Scope, reason: Reason) -> Select[Any]:
-    decided = or_(Photo.draw >= AUDIT, Photo.reviewed_at.is_not(None))
     return (
         select(Photo.id)
         .select_from(ReviewHint)
         .join(Photo, Photo.id == ReviewHint.photo_id)
-        .where(IS_OPEN, ReviewHint.reason == literal_column(f"'{reason}'", String), decided, *scope.holds)
+        .where(ReviewHint.reason == literal_column(f"'{reason}'", String), *open_hints(scope))
         .order_by(ReviewHint.urgency.desc(), ReviewHint.photo_id.desc())
     )
 

@@ -13,8 +13,10 @@ from db.schema import Photo, Review, ReviewAction, ReviewLease, User
 from db.session import db_now, is_sqlite, utc_now
 from db.statements import table_of
 
-# Up to so many photos of a filter are gathered; else the queue is followed until enough of them came by.
+# Up to so many photos of a filter are gathered; else the queue is followed until enough of them came by. Photos of one
+# batch lie close to each other, and are looked up in half the time.
 FEW_PHOTOS = 30_000
+FEW_NEAR = 60_000
 SKIPPED_FOR = dt.timedelta(hours=24)
 
 
@@ -52,13 +54,14 @@ def scope_of(session: Session, user: User, chosen: LibraryFilter, *, free: bool 
 
 
 def _fewest(session: Session, parts: list[Part]) -> Part | None:
-    best, least = None, FEW_PHOTOS + 1
+    best, least = None, 1.0
     for part in parts:
         if part.ids is None:
             continue
-        count = bounded_count(session, part.ids, least)
-        if count < least:
-            best, least = part, count
+        most = FEW_NEAR if part.is_near else FEW_PHOTOS
+        share = bounded_count(session, part.ids, int(least * most) + 1) / (most + 1)
+        if share < least:
+            best, least = part, share
     return best
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from db.review_counts import MOST_PHOTOS
 from db.review_export import ReviewRow, iter_reviews
 from db.review_stats import ReviewStats, review_stats
 from ui.cli_setup import current_user, data_dir_option, json_option, opened_database, print_json, read_settings
@@ -29,7 +30,6 @@ QUEUES = {
     "never": "never reviewed",
     "second_opinion": "second opinion",
 }
-COUNTED_TO = 10_000
 MOST_LISTED = 20
 
 
@@ -122,7 +122,7 @@ def _lines(found: ReviewStats) -> Iterator[str]:
     yield f"undecided    {found.undecided:,} photos"
     for queue, photos in found.left.items():
         if photos:
-            yield f"  {QUEUES[queue]:<26} {photos:,}{' or more' if photos >= COUNTED_TO else ''}"
+            yield f"  {QUEUES[queue]:<26} {photos:,}{' or more' if photos >= MOST_PHOTOS else ''}"
     if found.minutes_left is not None and found.undecided:
         yield f"left         {duration(60 * found.minutes_left)} at this speed"
 

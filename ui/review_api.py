@@ -8,7 +8,7 @@ from fastapi import Path as PathParameter
 from db.labels import with_ancestors
 from db.look_alikes import LookAlikes
 from db.review_cards import review_cards
-from db.review_counts import grid_labels, queue_counts
+from db.review_counts import grid_labels, most_counted, queue_counts
 from db.review_leases import release
 from db.review_queue import claim_grid, claim_photos
 from db.schema import User
@@ -72,11 +72,12 @@ def review_routes(database: Database, look_alikes: LookAlikes) -> APIRouter:
 
     @router.get("/counts")
     def counts(view: Annotated[View, Query()], user: Reviewer) -> Json:
-        """Photos in each queue, up to 10,000, and the name of the label that the view is of."""
+        """Photos in each queue, `most` or more counted as that many, and the name of the label that the view is of."""
         with database.reading() as session:
             names = {} if view.label is None else with_ancestors(session, [view.label])
             name, _ = names.get(view.label or 0, (None, None))
-            return {"queues": queue_counts(session, user, view.chosen), "label": name}
+            queues = queue_counts(session, user, view.chosen)
+        return {"queues": queues, "most": most_counted(view.chosen), "label": name}
 
     @router.post("/labels")
     def labels(asked: OfView, user: Reviewer) -> Json:

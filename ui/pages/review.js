@@ -15,7 +15,6 @@ const SEAT = "pt-review-seat";
 const COUNTS_MS = 20_000;
 // They are counted over all verdicts.
 const NUMBERS_MS = 120_000;
-const MANY = 10_000;
 
 /** Fills the page's main element. */
 export function show(main) {
@@ -106,7 +105,7 @@ class ReviewPage {
   paintQueues(counts = this.counts ?? {}) {
     const focused = this.queues.contains(document.activeElement) ? document.activeElement.dataset.queue : null;
     this.queues.replaceChildren(...QUEUES.map(([name, heading]) => h("button", { type: "button", class: "pt-label", "data-queue": name, "aria-pressed": String(name === this.queue), onclick: () => this.go({ queue: name }) },
-      heading, counts[name] === undefined ? null : h("span", { class: "pt-soft" }, counts[name] >= MANY ? `${count(MANY)}+` : count(counts[name])))));
+      heading, counts[name] === undefined ? null : h("span", { class: "pt-soft" }, counts[name] >= counts.most ? `${count(counts.most)}+` : count(counts[name])))));
     if (focused) this.queues.querySelector(`[data-queue="${focused}"]`)?.focus();
   }
 
@@ -118,9 +117,9 @@ class ReviewPage {
     if (document.hidden) return;
     try {
       const query = queryOf(this.view);
-      const { queues, label } = await api(`/api/review/counts?${query}`);
+      const { queues, most, label } = await api(`/api/review/counts?${query}`);
       if (query.toString() !== queryOf(this.view).toString()) return;
-      this.counts = { ...queues, mixed: queues.never + queues.audit };
+      this.counts = { ...queues, mixed: queues.never + queues.audit, most };
       this.labelName = label ?? undefined;
       this.paintQueues();
       this.paintFilters();

@@ -44,7 +44,7 @@ export class GridReview {
   async showLabels() {
     try {
       const { labels } = await api("/api/review/labels", { method: "POST", json: { view: bodyOf(this.on.view()) } });
-      this.labels.replaceChildren(...labels.map(({ id, name, photos }) => h("option", { value: id }, `${name} (${photos >= 10_000 ? "10,000 or more" : count(photos)})`)));
+      this.labels.replaceChildren(...labels.map(({ id, name, photos }) => h("option", { value: id }, `${name} (${count(photos)})`)));
       if (!labels.some(({ id }) => String(id) === this.on.label())) this.on.choose(labels[0] ? String(labels[0].id) : "", true);
       this.labels.value = this.on.label();
     } catch (error) {

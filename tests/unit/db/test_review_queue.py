@@ -16,7 +16,7 @@ from db.labels import ensure_labels
 from db.library_filter import LibraryFilter
 from db.model_versions import version_label_ids
 from db.review_candidates import AUDIT, FEW_EXAMPLES, REASONS, Reason
-from db.review_counts import grid_labels, queue_counts
+from db.review_counts import grid_labels, most_counted, queue_counts
 from db.review_leases import release
 from db.review_queue import MIX, claim_grid, claim_photos
 from db.reviews import undo
@@ -225,6 +225,7 @@ def test_reasons_take_turns_in_the_mix(database: Database) -> None:
 def test_filters_of_the_library_apply(database: Database, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """In every queue, whether the filter's photos are gathered or the queue is followed."""
     monkeypatch.setattr("db.review_scope.FEW_PHOTOS", most)
+    monkeypatch.setattr("db.review_scope.FEW_NEAR", most)
     with database.transaction() as session:
         version_id, ann = begin(session)
         ids = tagged_photos(session, version_id, 8, score=0.3)
@@ -283,6 +284,8 @@ def test_labels_of_the_grid_are_those_with_undecided_photos(database: Database) 
         assert grid_labels(session, ann, PLAIN) == [(cat, "cat", 3), (dog, "dog", 2)]
         assert queue_counts(session, ann, PLAIN)["never"] == 5
         assert queue_counts(session, ann, PLAIN, limit=4)["never"] == 4
+        assert queue_counts(session, ann, LibraryFilter(format="JPEG"), limit=0)["never"] == 0
+        assert most_counted(PLAIN) > most_counted(LibraryFilter(format="JPEG"))
 
 
 def test_owners_get_no_photos(database: Database) -> None:
