@@ -54,19 +54,22 @@ def of_label(scope: Scope, label_id: int, after: tuple[float, int] | None, limit
     return query.order_by(Photo.shown_score.desc(), Photo.id.desc()).limit(limit)
 
 
-def open_hints(scope: Scope) -> tuple[ColumnElement[bool], ...]:
-    """The conditions of hints that count, and of their photos."""
-    return IS_OPEN, or_(Photo.draw >= AUDIT, Photo.reviewed_at.is_not(None)), *scope.holds
+def open_hints() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The conditions of hints that count, joined with their photos."""
+    return IS_OPEN, or_(Photo.draw >= AUDIT, Photo.reviewed_at.is_not(None))
 
 
 def _hinted(scope: Scope, reason: Reason) -> Select[Any]:
-    return (
-        select(Photo.id)
-        .select_from(ReviewHint)
-        .join(Photo, Photo.id == ReviewHint.photo_id)
-        .where(ReviewHint.reason == literal_column(f"'{reason}'", String), *open_hints(scope))
-        .order_by(ReviewHint.urgency.desc(), ReviewHint.photo_id.desc())
-    )
+    query = select(ReviewHint.photo_id).where(ReviewHint.reason == literal_column(f"'{reason}'", String))
+    by_urgency = (ReviewHint.urgency.desc(), ReviewHint.photo_id.desc())
+    if reason == "disagree" and scope.gathers:
+        query = query.join(Photo, Photo.id == ReviewHint.photo_id).where(*open_hints(), *scope.conditions)
+        return query.order_by(*by_urgency)
+    # photos are looked up one after the other: of the other reasons there are fewer than most filters would gather, and
+    # PostgreSQL would collect all photos of a filter for the first hint
+    is_open, decided = open_hints()
+    meets = select(true()).where(Photo.id == ReviewHint.photo_id, decided, *scope.probes).limit(1)
+    return query.where(is_open, meets.correlate(ReviewHint).scalar_subquery()).order_by(*by_urgency)
 
 
 def _few(session: Session, scope: Scope, limit: int) -> Select[Any]:

@@ -63,7 +63,7 @@ def grid_labels(session: Session, user: User, chosen: LibraryFilter) -> list[Gri
         NotFoundError: the batch of the filter does not exist.
     """
     require_reviewer(user)
-    scope = scope_of(session, user, chosen, free=False)
+    scope = scope_of(session, user, chosen, free=False, whole=True)
     shown: Any = select(Photo.shown_label_id, func.count().label("photos")).where(IS_UNREVIEWED, Photo.draw >= AUDIT)
     shown = scope.within(shown, "ix_photos_to_review_label").where(Photo.shown_label_id.is_not(None))
     found = shown.group_by(Photo.shown_label_id).order_by(func.count().desc()).limit(MOST_LABELS).subquery()
@@ -85,6 +85,6 @@ def _of_few(session: Session, scope: Scope) -> dict[Reason, int]:
     gathered: Any = select(*counts).select_from(Photo)
     found: dict[str, int] = dict(session.execute(scope.within(gathered, "")).mappings().one())
     hinted = select(ReviewHint.reason, func.count()).join(Photo, Photo.id == ReviewHint.photo_id)
-    hints = session.execute(hinted.where(*open_hints(scope)).group_by(ReviewHint.reason)).all()
+    hints = session.execute(hinted.where(*open_hints(), *scope.conditions).group_by(ReviewHint.reason)).all()
     found |= {reason: photos for reason, photos in hints}  # noqa: C416 - rows are no pairs to pyright
     return {reason: found.get(reason, 0) for reason in REASONS}

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from db.library_filter import LibraryFilter
 from db.review_candidates import Reason, candidates, of_label
 from db.review_leases import keep_only, take
-from db.review_scope import scope_of
+from db.review_scope import in_order, scope_of
 from db.reviews import require_reviewer
 from db.schema import User
 
@@ -67,7 +67,8 @@ def claim_photos(
         return [Queued(photo_id, reason) for photo_id in session.scalars(candidates(session, scope, reason, limit))]
 
     def find(wanted: int) -> list[Queued]:
-        return _mixed(read, wanted) if queue == "mixed" else read(queue, wanted)
+        with in_order(session, scope):
+            return _mixed(read, wanted) if queue == "mixed" else read(queue, wanted)
 
     return _claim(session, user, seat, find, count, lease_s)
 
@@ -106,7 +107,9 @@ def claim_grid(
     scope = scope_of(session, user, chosen)
 
     def find(wanted: int) -> list[Queued]:
-        return [Queued(photo_id, "never") for photo_id in session.scalars(of_label(scope, label_id, after, wanted))]
+        with in_order(session, scope):
+            ids = session.scalars(of_label(scope, label_id, after, wanted)).all()
+        return [Queued(photo_id, "never") for photo_id in ids]
 
     return [queued.photo_id for queued in _claim(session, user, seat, find, count, lease_s)]
 

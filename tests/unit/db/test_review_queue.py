@@ -224,8 +224,8 @@ def test_reasons_take_turns_in_the_mix(database: Database) -> None:
 @pytest.mark.parametrize("most", [0, 30_000])
 def test_filters_of_the_library_apply(database: Database, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """In every queue, whether the filter's photos are gathered or the queue is followed."""
-    monkeypatch.setattr("db.review_scope.FEW_PHOTOS", most)
-    monkeypatch.setattr("db.review_scope.FEW_NEAR", most)
+    for name in ("FEW_PHOTOS", "FEW_NEAR", "FEW_OF_ALL"):
+        monkeypatch.setattr(f"db.review_scope.{name}", most)
     with database.transaction() as session:
         version_id, ann = begin(session)
         ids = tagged_photos(session, version_id, 8, score=0.3)
