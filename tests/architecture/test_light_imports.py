@@ -71,7 +71,7 @@ def test_help_of_the_command_line_loads_no_framework(arguments: str) -> None:
     assert "LOADED []" in result.stdout, result.stderr
 
 
-@pytest.mark.parametrize("name", ["tensorflow", "tensorflow-cpu", "keras", "h5py", "safetensors"])
+@pytest.mark.parametrize("name", ["tensorflow", "tensorflow-cpu", "keras", "h5py"])
 def test_the_requirements_of_the_web_image_have_no_network_in_them(repository: Path, name: str) -> None:
     """1.5 GB less to pull, and less to patch."""
     text = (repository / "requirements" / "web.txt").read_text(encoding="utf-8")
