@@ -43,7 +43,8 @@ CASES = [
     ("worker --queues tagging,cooking", 2, "cooking"),
     ("worker --queues tagging,training", 2, "training alone"),
     ("worker", 1, "no phototag data"),
-    ("labels list", 2, "No such command"),
+    ("labels list", 1, "no phototag data"),
+    ("labels burn", 2, "No such command"),
 ]
 
 
