@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.archives import claim_archive, finish_archive
 from db.batches import (
+    BatchPlace,
     NewItem,
     add_archive,
     add_items,
@@ -22,6 +23,7 @@ from db.batches import (
     seal_batch,
 )
 from db.closing import close_finished_batches
+from db.deleting import begin_deleting
 from db.errors import ConflictError, NotFoundError
 from db.items import Refused, claim_items, finish_items
 from db.schema import Batch, Item, Photo, User
@@ -296,6 +298,19 @@ def test_lists_go_on_where_a_page_ended(database: Database) -> None:
     assert len(seen) == 7
     assert set(seen) == set(ids)
     assert seen[4:] == ids[2::-1]
+
+
+def test_a_place_in_the_list_stays_when_its_batch_is_deleted(database: Database) -> None:
+    """The next page begins behind it."""
+    ids = [add_batch(database, 0) for _ in range(3)]
+    with database.transaction() as session:
+        admin = local_admin(session)
+        first = list_batches(session, admin, 1)[0]
+        begin_deleting(session, first.id)
+
+        rest = list_batches(session, admin, 9, after=BatchPlace(first.created_at, first.id))
+
+        assert [batch.id for batch in rest] == ids[1::-1]
 
 
 def test_an_interrupted_submission_is_found_again(database: Database) -> None:
