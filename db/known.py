@@ -5,8 +5,8 @@ from sqlalchemy.orm import Session
 
 from db.batches import lock_items
 from db.predictions import show_known
-from db.schema import ActiveVersion, Item, Prediction
-from db.session import utc_now
+from db.schema import ActiveVersion, Item, Photo, Prediction
+from db.session import is_sqlite, utc_now
 from db.statements import IN_DATABASE_ONLY
 
 
@@ -35,6 +35,12 @@ def finish_known_items(session: Session, batch_id: str, first: int, last: int) -
     lock_items(session, *known)
     ending = {"state": "tagged", "model_version_id": version_id, "finished_at": utc_now()}
     change = update(Item).where(*known).values(ending).returning(Item.photo_id)
+    if not is_sqlite(session):
+        # Whoever accepts photos holds them already, though others may change them: to wait for those could go round in
+        # a ring. Photos that somebody is changing are left to the workers.
+        photos = select(Photo.id).where(Photo.id.in_(select(Item.photo_id).where(*known))).order_by(Photo.id)
+        free = photos.with_for_update(key_share=True, skip_locked=True).cte("free")
+        change = change.where(Item.photo_id.in_(select(free.c.id)))
     photo_ids = session.scalars(change, execution_options=IN_DATABASE_ONLY).all()
     if photo_ids:
         show_known(session, [photo_id for photo_id in photo_ids if photo_id is not None], version_id)

@@ -64,6 +64,10 @@ def write_predictions(session: Session, tagged: Sequence[Tagged]) -> None:
     ordered = sorted(tagged, key=lambda one: (one.photo_id, one.model_version_id))
     cameras = sorted({one.facts.camera for one in ordered if one.facts is not None and one.facts.camera})
     insert_missing(session, Camera, [{"name": name} for name in cameras])
+    if not is_sqlite(session):
+        # In a statement of its own, so that the next one begins from what the others left behind: one that locks rows
+        # and changes them too goes back to their older versions, on which those who wait for it stand in line.
+        lock_photos(session, [one.photo_id for one in ordered])
     session.execute(_photos_statement(sqlite=is_sqlite(session)), as_json(map(_photo_row, ordered)))
     session.execute(_top_statement(sqlite=is_sqlite(session)), as_json(_top_rows(ordered)))
     raise_disagreements(session, [(one.photo_id, one.model_version_id) for one in ordered])
@@ -142,7 +146,7 @@ def _photos_statement(*, sqlite: bool) -> Executable:
         "not_sure": new.c.not_sure,
         "margin": new.c.shown_score - func.coalesce(new.c.second_score, 0.0),
     }
-    change = (
+    return (
         update(table_of(Photo))
         .where(PHOTO.id == new.c.photo_id)
         .values({name: func.coalesce(new.c[name], PHOTO[name]) for name in FACTS})
@@ -151,12 +155,6 @@ def _photos_statement(*, sqlite: bool) -> Executable:
         .values({name: case((may_show, value), else_=PHOTO[name]) for name, value in said.items()})
         .values(shown_model_version_id=_version_of(new, replaces))
     )
-    if sqlite:
-        return change
-    # always in the order of their ids, so that two workers with photos in common do not wait for each other
-    wanted = select(PHOTO.id).where(PHOTO.id.in_(select(new.c.photo_id))).order_by(PHOTO.id)
-    locked = wanted.with_for_update(key_share=True).cte("locked")
-    return change.where(PHOTO.id.in_(select(locked.c.id)))
 
 
 @cache

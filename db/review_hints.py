@@ -4,7 +4,7 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Executable, and_, bindparam, case, func, literal, select, true
+from sqlalchemy import BigInteger, Executable, and_, bindparam, case, exists, func, literal, select, true
 from sqlalchemy.orm import Session, aliased
 
 from db.merged_labels import standing
@@ -86,4 +86,6 @@ def _other_labels(action_id: int) -> Any:
         .join(said, said.c.group_id == other.group_id)
         .join(Photo, Photo.id == other.photo_id)
         .where(other.told_apart_at.is_(None), Photo.shown_label_id != said.c.label_id)
+        # one that is there is not even tried: its photo may be held by somebody who waits for the photos of this action
+        .where(~exists().where(HINT.photo_id == other.photo_id, HINT.reason == "contradiction"))
     )

@@ -19,7 +19,6 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.orm import Session
@@ -125,11 +124,5 @@ def _settle(*, sqlite: bool) -> Executable:
     new = json_rows(sqlite=sqlite, photo_id=BigInteger())
     reviewed_at = select(PHOTO.reviewed_at).where(PHOTO.id == HINT.photo_id).scalar_subquery()
     settled = func.coalesce(HINT.at <= reviewed_at, false())
-    theirs = HINT.photo_id.in_(select(new.c.photo_id))
-    change = update(table_of(ReviewHint)).values(settled=settled)
-    if sqlite:
-        return change.where(theirs)
-    # always in the order of their key: others raise hints at the same time
-    wanted = select(HINT.photo_id, HINT.reason).where(theirs).order_by(HINT.photo_id, HINT.reason)
-    locked = wanted.with_for_update().cte("locked")
-    return change.where(tuple_(HINT.photo_id, HINT.reason).in_(select(locked.c.photo_id, locked.c.reason)))
+    # whoever changes hints of a photo holds the photo
+    return update(table_of(ReviewHint)).where(HINT.photo_id.in_(select(new.c.photo_id))).values(settled=settled)
