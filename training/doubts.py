@@ -16,6 +16,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from db.doubts import Doubt
 from training.fit import FOLDS, SEED, Fitting, Floats, choose_temperature
+from worker.heads import softmax
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -113,7 +114,7 @@ def _judge(targets: Ints, logits: Floats) -> tuple[Flags, Floats]:
     if len(labels) < FEWEST_LABELS:
         return np.zeros(len(targets), np.bool_), np.ones(len(targets), np.float32)
     logits = logits[:, labels]
-    probabilities = _softmax(logits / choose_temperature(logits, targets))
+    probabilities = softmax(logits, choose_temperature(logits, targets))
     find_issues, scores = cast("Any", cleanlab_filter).find_label_issues, cast("Any", rank).get_label_quality_scores
     quality: Floats = scores(targets, probabilities)
     # as many of the worst as confident learning counts; of rare mistakes it counts too few: each pair of labels has less
@@ -121,8 +122,3 @@ def _judge(targets: Ints, logits: Floats) -> tuple[Flags, Floats]:
     worst: Flags = find_issues(targets, probabilities, filter_by="low_self_confidence", n_jobs=1)
     unexpected: Flags = find_issues(targets, probabilities, filter_by="predicted_neq_given", n_jobs=1)
     return worst | (unexpected & (quality < HARDLY)), quality
-
-
-def _softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
