@@ -1,11 +1,8 @@
 """`phototag reviews`: numbers of review, and all that people said as a file."""
 
-import csv
 import dataclasses
 import datetime as dt
-import io
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from db.review_export import ReviewRow, iter_reviews
 from db.review_stats import ReviewStats, review_stats
 from ui.cli_setup import current_user, data_dir_option, json_option, opened_database, print_json, read_settings
 from ui.progress import duration
-from ui.results import cell, replacing, taken
+from ui.results import csv_table, json_lines, replacing, write_lines
 
 # The other columns are ours.
 FROM_PEOPLE = frozenset({"by", "token", "photo", "label", "model_version", "model_label"})
@@ -69,42 +66,25 @@ def stats(*, as_json: bool, data_dir: Path | None) -> None:
 @data_dir_option
 def export(*, out: Path, as_json: bool, data_dir: Path | None) -> None:
     """Writes one row per verdict, also those taken back: who, when, which label, what the model had said."""
-    forms = {".csv": _csv_lines, ".jsonl": _json_lines}
-    if out.suffix.lower() not in forms:
+    form = out.suffix.lower()
+    if form not in (".csv", ".jsonl"):
         msg = f"the name must end with .csv or .jsonl. Received: {out.name!r}"
         raise click.BadParameter(msg, param_hint="'--out'")
     if not out.absolute().parent.is_dir():
         msg = f"the folder {out.parent} does not exist. Make it first."
         raise click.BadParameter(msg, param_hint="'--out'")
-    written = 0
     with (
         opened_database(read_settings(data_dir).data) as database,
         database.reading() as session,
         replacing(out.absolute()) as stream,
     ):
-        for line in forms[out.suffix.lower()](iter_reviews(session)):
-            stream.write(line)
-            written += 1
-    written -= out.suffix.lower() == ".csv"
+        rows = map(_values, iter_reviews(session))
+        lines = csv_table(ReviewRow._fields, rows, FROM_PEOPLE) if form == ".csv" else json_lines(rows)
+        written = write_lines(stream, lines) - (form == ".csv")  # its header
     if as_json:
         print_json({"reviews": written, "out": str(out)})
     else:
         click.echo(f"{written:,} verdicts written to {out}.")
-
-
-def _csv_lines(rows: Iterable[ReviewRow]) -> Iterator[str]:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(ReviewRow._fields)
-    yield taken(buffer)
-    for row in rows:
-        values = _values(row)
-        writer.writerow([cell(value, harmless=name not in FROM_PEOPLE) for name, value in values.items()])
-        yield taken(buffer)
-
-
-def _json_lines(rows: Iterable[ReviewRow]) -> Iterator[str]:
-    return (json.dumps(_values(row), ensure_ascii=False) + "\n" for row in rows)
 
 
 def _values(row: ReviewRow) -> dict[str, Any]:

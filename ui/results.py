@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, TextIO
@@ -61,30 +61,48 @@ def row_of(item: ItemView) -> dict[str, Value]:
 
 
 def csv_lines(items: Iterable[ItemView]) -> Iterator[str]:
-    """The lines of a CSV file (UTF-8, comma, quoted where needed), the header first."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)  # its \r\n makes it quote cells with either of them
-    writer.writerow(COLUMNS)
-    yield taken(buffer)
-    for item in items:
-        writer.writerow([cell(value, harmless=column not in FROM_PEOPLE) for column, value in row_of(item).items()])
-        yield taken(buffer)
+    """The lines of a CSV file of results."""
+    return csv_table(COLUMNS, map(row_of, items), FROM_PEOPLE)
 
 
 def jsonl_lines(items: Iterable[ItemView]) -> Iterator[str]:
-    """The lines of a JSON lines file: one object per photo with every column as a key, null where unknown."""
-    for item in items:
-        yield json.dumps(row_of(item), ensure_ascii=False) + "\n"
+    """The lines of a JSON lines file of results."""
+    return json_lines(map(row_of, items))
+
+
+def csv_table(
+    columns: Sequence[str], rows: Iterable[Mapping[str, Value]], from_people: Collection[str]
+) -> Iterator[str]:
+    """The lines of a CSV file (UTF-8, comma, quoted where needed), the header first.
+
+    Args:
+        columns: their names, in the order of each row's values.
+        rows: values by column.
+        from_people: columns that people or cameras wrote: no spreadsheet takes what stands there for a formula.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)  # its \r\n makes it quote cells with either of them
+    writer.writerow(columns)
+    yield _taken(buffer)
+    for row in rows:
+        writer.writerow([_cell(value, harmless=column not in from_people) for column, value in row.items()])
+        yield _taken(buffer)
+
+
+def json_lines(rows: Iterable[Mapping[str, Value]]) -> Iterator[str]:
+    """The lines of a JSON lines file: one object per row with every column as a key, null where unknown."""
+    for row in rows:
+        yield json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def write_csv(stream: TextIO, items: Iterable[ItemView]) -> int:
     """Writes `csv_lines` to `stream`; returns the number of photos."""
-    return _write(stream, csv_lines(items)) - 1
+    return write_lines(stream, csv_lines(items)) - 1
 
 
 def write_jsonl(stream: TextIO, items: Iterable[ItemView]) -> int:
     """Writes `jsonl_lines` to `stream`; returns the number of photos."""
-    return _write(stream, jsonl_lines(items))
+    return write_lines(stream, jsonl_lines(items))
 
 
 def write_results(path: Path, items: Iterable[ItemView], form: Format) -> int:
@@ -107,27 +125,26 @@ def replacing(path: Path) -> Generator[TextIO]:
         partial.unlink(missing_ok=True)
 
 
-def taken(buffer: io.StringIO) -> str:
-    """The line that a CSV writer has just put into the buffer, which is emptied."""
+def write_lines(stream: TextIO, lines: Iterable[str]) -> int:
+    """Writes lines; returns how many."""
+    written = 0
+    for line in lines:
+        stream.write(line)
+        written += 1
+    return written
+
+
+def _taken(buffer: io.StringIO) -> str:
     line = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()
     return line.removesuffix("\r\n") + "\n"
 
 
-def cell(value: Value, *, harmless: bool) -> str:
-    """A cell of a CSV file. What people wrote is not `harmless`: no spreadsheet takes it for a formula."""
+def _cell(value: Value, *, harmless: bool) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6f}"
     text = str(value)
     return text if harmless or not text.startswith(FORMULA_STARTS) else f"'{text}"
-
-
-def _write(stream: TextIO, lines: Iterable[str]) -> int:
-    written = 0
-    for line in lines:
-        stream.write(line)
-        written += 1
-    return written
