@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from db.errors import InvalidNameError, NotFoundError
 from db.labels import label_paths, name_key
+from db.merged_labels import standing_for
 from db.schema import Label, Photo, Review, ReviewAction, User
 from db.session import is_sqlite
 
@@ -158,8 +159,7 @@ def _ids_found(session: Session, search: str | None) -> set[int] | None:
     key = _key_of(search or "")
     if not key:
         return None
-    standing = func.coalesce(Label.merged_into_id, Label.id)
-    return set(session.scalars(select(standing).where(_has_words(session, key))))
+    return set(session.scalars(select(standing_for(Label)).where(_has_words(session, key))))
 
 
 def _offered(
@@ -168,7 +168,7 @@ def _offered(
     """Names in their order with the labels that they stand for; several may stand for the same."""
     may_be = or_(Label.merged_into_id.is_not(None), Label.retired_at.is_(None))
     said = (
-        select(Label.name, func.coalesce(Label.merged_into_id, Label.id).label("label_id"))
+        select(Label.name, standing_for(Label).label("label_id"))
         .add_columns(*(column.label(f"place_{number}") for number, column in enumerate(order)))
         .where(may_be, *conditions)
         .order_by(*order)
@@ -216,7 +216,7 @@ def _recent_ids(session: Session, user: User, limit: int) -> list[int]:
         .order_by(ReviewAction.id.desc())
         .limit(RECENT_ACTIONS)
     )
-    standing = func.coalesce(Label.merged_into_id, Label.id)
+    standing = standing_for(Label)
     last = func.max(Review.action_id)
     query = (
         select(standing)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Select, and_, exists, literal, literal_column, select, true
 from sqlalchemy.orm import Session
 
 from db.batches import get_batch
 from db.library_order import Sort
+from db.merged_labels import standing
 from db.names import words_of
 from db.schema import Batch, Item, Label, Photo, PhotoWord, User
 
@@ -132,8 +133,7 @@ def in_own_batch(user: User) -> tuple[ColumnElement[bool], ...]:
 
 def label_ids(session: Session, label_id: int) -> list[int]:
     """The label, or the one that it was merged into, and all below it."""
-    merged = select(Label.merged_into_id).where(Label.id == label_id).scalar_subquery()
-    first = select(Label.id).where(Label.id == func.coalesce(merged, label_id))
+    first = select(Label.id).where(Label.id == standing(literal(label_id)))
     below = first.cte("below", recursive=True)
     below = below.union(select(Label.id).join(below, Label.parent_id == below.c.id))
     return list(session.scalars(select(below.c.id)))

@@ -29,6 +29,11 @@ def standing(label_id: SQLColumnExpression[Any]) -> ColumnElement[Any]:
     return func.coalesce(target, label_id)
 
 
+def standing_for(label: Any) -> ColumnElement[Any]:
+    """As `standing`, of a row of labels that the query has: `Label`, or an alias of it."""
+    return func.coalesce(label.merged_into_id, label.id)
+
+
 def said_labels() -> Select[*tuple[Any, ...]]:
     """Predictions with the labels that theirs stand for: photo, version, rank, said_label_id, label_id, name, score."""
     said, label = aliased(Label), aliased(Label)
@@ -43,7 +48,7 @@ def said_labels() -> Select[*tuple[Any, ...]]:
             Prediction.score,
         )
         .join(said, said.id == Prediction.label_id)
-        .join(label, label.id == func.coalesce(said.merged_into_id, said.id))
+        .join(label, label.id == standing_for(said))
     )
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 from sqlalchemy.orm import Session, aliased
 
-from db.merged_labels import Scored, best_of_each, said_labels
+from db.merged_labels import Scored, best_of_each, said_labels, standing_for
 from db.schema import Label, ModelVersion, Photo, Prediction, Review, ReviewAction, User
 from db.shown import counting_review
 
@@ -104,7 +104,7 @@ def _counting(photo_ids: Sequence[int]) -> Any:
         .join(ReviewAction, ReviewAction.id == Review.action_id)
         .join(User, User.id == ReviewAction.user_id)
         .outerjoin(said, said.id == Review.label_id)
-        .outerjoin(label, label.id == func.coalesce(said.merged_into_id, said.id))
+        .outerjoin(label, label.id == standing_for(said))
         .where(Photo.id.in_(photo_ids))
     )
 

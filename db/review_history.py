@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
+from db.merged_labels import standing_for
 from db.schema import Label, Review, ReviewAction, User
 
 # Nobody reads more; two people who do not agree may go on for long.
@@ -42,7 +43,7 @@ def review_events(session: Session, photo_id: int) -> Iterator[Event]:
         .join(User, User.id == ReviewAction.user_id)
         .outerjoin(undone, (undone.action_id == ReviewAction.undoes_id) & (undone.photo_id == Review.photo_id))
         .outerjoin(said, said.id == func.coalesce(Review.label_id, undone.label_id))
-        .outerjoin(label, label.id == func.coalesce(said.merged_into_id, said.id))
+        .outerjoin(label, label.id == standing_for(said))
         .where(Review.photo_id == photo_id)
         .order_by(Review.id.desc())
         .limit(MOST_EVENTS)

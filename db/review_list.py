@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
+from db.merged_labels import standing_for
 from db.schema import Label, ModelVersion, Review, ReviewAction, User
 from db.shown import counting_review
 
@@ -71,9 +72,9 @@ def list_verdicts(
         .join(ReviewAction, ReviewAction.id == Review.action_id)
         .join(User, User.id == ReviewAction.user_id)
         .outerjoin(said, said.id == Review.label_id)
-        .outerjoin(label, label.id == func.coalesce(said.merged_into_id, said.id))
+        .outerjoin(label, label.id == standing_for(said))
         .outerjoin(first, first.id == Review.model_label_id)
-        .outerjoin(model, model.id == func.coalesce(first.merged_into_id, first.id))
+        .outerjoin(model, model.id == standing_for(first))
         .outerjoin(ModelVersion, ModelVersion.id == Review.model_version_id)
         .order_by(Review.id.desc())
         .limit(limit)

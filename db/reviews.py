@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, exists, func, select
+from sqlalchemy import BigInteger, exists, select
 from sqlalchemy.orm import Session, aliased
 
 from db.errors import ConflictError, NotAllowedError, NotFoundError
 from db.library_filter import SEES_ALL
+from db.merged_labels import standing_for
 from db.review_hints import raise_contradictions
 from db.review_rows import add_reviews
 from db.schema import Label, Review, ReviewAction, User
@@ -189,7 +190,7 @@ def _labels_to_give(session: Session, said: Iterable[Said]) -> dict[int, int]:
     found, target = aliased(Label), aliased(Label)
     query = (
         select(found.id, target.id.label("target_id"), target.name, target.retired_at)
-        .join(target, target.id == func.coalesce(found.merged_into_id, found.id))
+        .join(target, target.id == standing_for(found))
         .where(found.id.in_(wanted))
     )
     rows = {row.id: row for row in session.execute(query)}
