@@ -1,7 +1,7 @@
 // A person's API tokens: what scripts log in with. Each is shown once.
 
 import { api } from "./api.js";
-import { ask, showOnce } from "./ask.js";
+import { ask, showDialog, showOnce } from "./ask.js";
 import { h, moment, say } from "./dom.js";
 
 const SCOPES = [
@@ -53,8 +53,6 @@ export async function showTokens(person) {
   };
   const dialog = h("dialog", { class: "pt-dialog pt-wide", "aria-labelledby": "pt-tokens-title" }, h("h2", { id: "pt-tokens-title" }, `API tokens of ${person.name}`), trouble, list,
     h("form", { method: "dialog", class: "pt-row" }, h("button", { type: "button", class: "pt-button", onclick: make }, "New token…"), h("button", { class: "pt-button pt-second" }, "Close")));
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog);
   await load();
 }

@@ -1,6 +1,7 @@
 // One batch: counts and a bar that move by themselves, what was refused and why, and the photos with their labels.
 
 import { api, poll } from "./api.js";
+import { ask } from "./ask.js";
 import { count, duration, h, icon, moment, plural, say, setTitle } from "./dom.js";
 import { PhotoGrid } from "./grid.js";
 import { chip, fillBar, progressBar, STATES } from "./batches.js";
@@ -114,27 +115,17 @@ class BatchPage {
     ].filter(Boolean));
   }
 
-  confirmCancel() {
-    this.ask("Cancel this batch?", ["Photos that are tagged keep their labels. The others will not be tagged."], "Cancel batch", "Keep going", () => this.act("cancel"));
+  async confirmCancel() {
+    const sure = await ask({ title: "Cancel this batch?", about: "Photos that are tagged keep their labels. The others will not be tagged.", yes: "Cancel batch", no: "Keep going", danger: true });
+    if (sure) this.act("cancel");
   }
 
-  confirmDelete() {
-    this.ask("Delete this batch?", [
+  async confirmDelete() {
+    const about = [
       "Its photos go, with their labels, their previews and phototag's own copies. What is still being tagged is cancelled. This cannot be undone.",
       "Photos that another batch has too stay there. Files that phototag reads where they lie are yours: they are never touched.",
-    ], "Delete batch", "Keep it", () => this.remove());
-  }
-
-  /** Calls `act` if the answer to a question is yes. */
-  ask(title, texts, yes, no, act) {
-    const dialog = h("dialog", { class: "pt-dialog", "aria-labelledby": "pt-ask-title" },
-      h("h2", { id: "pt-ask-title" }, title),
-      ...texts.map((text) => h("p", {}, text)),
-      h("form", { method: "dialog", class: "pt-row" },
-        h("button", { class: "pt-button pt-danger", value: "yes" }, yes), h("button", { class: "pt-button pt-second", value: "no", autofocus: true }, no)));
-    dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") act(); dialog.remove(); });
-    document.body.append(dialog);
-    dialog.showModal();
+    ];
+    if (await ask({ title: "Delete this batch?", about, yes: "Delete batch", no: "Keep it", danger: true })) this.remove();
   }
 
   async remove() {

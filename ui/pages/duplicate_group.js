@@ -1,6 +1,7 @@
 // Photos that look alike, side by side: what differs, which one to keep, and what a person wants done with them.
 
 import { api } from "./api.js";
+import { askToDelete } from "./ask.js";
 import { bytes, count, h, icon, plural, say } from "./dom.js";
 import { Lightbox } from "./lightbox.js";
 
@@ -82,21 +83,15 @@ export class DuplicateGroup {
     this.remove.textContent = this.picked.size ? `Delete ${count(this.picked.size)} selected…` : "Delete selected…";
   }
 
-  confirm() {
+  async confirm() {
     const going = this.photos.filter(({ id }) => this.picked.has(id));
     const all = going.length === this.size;
     const more = going.length - NAMED;
-    const dialog = h("dialog", { class: "pt-dialog", "aria-labelledby": "pt-delete-title" },
-      h("h2", { id: "pt-delete-title" }, `Delete ${plural(going.length, "photo")}?`),
+    const sure = await askToDelete(going.length, [
       all ? h("p", { class: "pt-notice pt-warn" }, icon("warning", 20), h("span", {}, "These are all of the group: none of them would stay.")) : null,
       h("ul", { class: "pt-dup-going" }, ...going.slice(0, NAMED).map((photo) => h("li", {}, `${nameOf(photo)}, ${bytes(photo.size_bytes)}`)), more > 0 ? h("li", {}, `and ${count(more)} more`) : null),
-      h("p", {}, "Labels, previews and phototag's own copies go, from every batch of yours. This cannot be undone."),
-      h("p", {}, "Files that phototag reads where they lie are yours: they are never touched."),
-      h("form", { method: "dialog", class: "pt-row" },
-        h("button", { class: "pt-button pt-danger", value: "yes" }, `Delete ${plural(going.length, "photo")}`), h("button", { class: "pt-button pt-second", value: "no", autofocus: true }, "Keep them")));
-    dialog.addEventListener("close", () => { dialog.remove(); if (dialog.returnValue === "yes") this.act(() => this.removed(going)); });
-    document.body.append(dialog);
-    dialog.showModal();
+    ]);
+    if (sure) this.act(() => this.removed(going));
   }
 
   async removed(going) {

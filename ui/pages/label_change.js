@@ -1,6 +1,7 @@
 // A change of a label, asked for and previewed: in place for a name, in a dialog for everything else.
 
 import { api } from "./api.js";
+import { showDialog } from "./ask.js";
 import { h, icon } from "./dom.js";
 import { LabelPicker } from "./label_picker.js";
 
@@ -89,9 +90,7 @@ export function ask(page, kind, labels) {
     h("form", { onsubmit: (event) => change.make(event) }, ...form.fields, change.trouble, change.words, change.samples,
       h("div", { class: "pt-row" }, change.button, h("button", { type: "button", class: "pt-button pt-second pt-compact", onclick: () => dialog.close() }, "Cancel"))));
   const before = document.activeElement?.dataset?.key;
-  dialog.addEventListener("close", () => { dialog.remove(); if (before && document.activeElement === document.body) page.list.querySelector(`[data-key="${CSS.escape(before)}"]`)?.focus(); });
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog).then(() => { if (before && document.activeElement === document.body) page.list.querySelector(`[data-key="${CSS.escape(before)}"]`)?.focus(); });
   change.look();
 }
 

@@ -1,6 +1,7 @@
 // Which photos are selected, and the bar at the bottom with what can be done with them.
 
 import { api } from "./api.js";
+import { askToDelete } from "./ask.js";
 import { count, h, plural, say } from "./dom.js";
 import { bodyOf, queryOf } from "./library_address.js";
 import { askForLabel } from "./review_label.js";
@@ -104,12 +105,12 @@ export class Selection {
   async label() {
     const label = await askForLabel(`Label of ${plural(this.size, "photo")}`);
     if (!label) return;
-    const ask = (path, json) => api(`/api/review/${path}`, { method: "POST", json: { token: window.crypto.randomUUID(), ...json } });
+    const send = (path, json) => api(`/api/review/${path}`, { method: "POST", json: { token: window.crypto.randomUUID(), ...json } });
     try {
-      const { photos } = await ask("selection", { selection: this.body(), verdict: "label", label: label.id });
+      const { photos } = await send("selection", { selection: this.body(), verdict: "label", label: label.id });
       this.clear();
       await this.on.labelled(`${plural(photos, "photo is", "photos are")} “${label.name}” now.`, async () => {
-        await ask("undo", {});
+        await send("undo", {});
         await this.on.labelled("Undone.");
       });
     } catch (error) {
@@ -118,22 +119,8 @@ export class Selection {
   }
 
   /** Asks, then deletes. `ids`: these instead of the selected ones. */
-  remove(ids) {
-    const size = ids?.length ?? this.size;
-    const dialog = h("dialog", { class: "pt-dialog", "aria-labelledby": "pt-delete-title" },
-      h("h2", { id: "pt-delete-title" }, `Delete ${plural(size, "photo")}?`),
-      h("p", {}, "Labels, previews and phototag's own copies go, from every batch of yours. This cannot be undone."),
-      h("p", {}, "Files that phototag reads where they lie are yours: they are never touched."),
-      h("form", { method: "dialog", class: "pt-row" },
-        h("button", { class: "pt-button pt-danger", value: "yes" }, `Delete ${plural(size, "photo")}`), h("button", { class: "pt-button pt-second", value: "no", autofocus: true }, "Keep them")));
-    return new Promise((done) => {
-      dialog.addEventListener("close", async () => {
-        dialog.remove();
-        done(dialog.returnValue === "yes" && await this.removed(ids));
-      });
-      document.body.append(dialog);
-      dialog.showModal();
-    });
+  async remove(ids) {
+    return await askToDelete(ids?.length ?? this.size) ? this.removed(ids) : false;
   }
 
   async removed(ids) {

@@ -1,6 +1,7 @@
 // What has been reviewed, how fast, and how often the model is right.
 
 import { api } from "./api.js";
+import { showDialog } from "./ask.js";
 import { count, duration, h, percent, plural } from "./dom.js";
 
 /** The numbers as they are now; the day begins at midnight here. */
@@ -13,9 +14,7 @@ export async function showNumbers() {
   const close = h("form", { method: "dialog" }, h("button", { class: "pt-button pt-second", autofocus: true }, "Close"));
   const body = h("div", { class: "pt-numbers-body" }, h("p", { class: "pt-soft" }, "Counting…"));
   const dialog = h("dialog", { class: "pt-dialog pt-rev-dialog", "aria-labelledby": "pt-numbers-title" }, h("h2", { id: "pt-numbers-title" }, "Numbers"), body, close);
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog);
   try {
     body.replaceChildren(...parts(await numbers()));
   } catch (error) {

@@ -1,5 +1,6 @@
 // The words of the Review page: why a photo is there, what the keys do.
 
+import { showDialog } from "./ask.js";
 import { h } from "./dom.js";
 
 /** Queues in the order in which they are offered: [name, heading, why a photo is in it]. */
@@ -29,10 +30,8 @@ export function showKeys(mode) {
   const dialog = h("dialog", { class: "pt-dialog pt-keys", "aria-labelledby": "pt-keys-title" },
     h("h2", { id: "pt-keys-title" }, "Keys"), h("dl", {}, ...rows),
     h("form", { method: "dialog" }, h("button", { class: "pt-button pt-second", autofocus: true }, "Close")));
-  dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("keydown", (event) => { if (event.key === "?") dialog.close(); });
-  document.body.append(dialog);
-  dialog.showModal();
+  showDialog(dialog);
 }
 
 /** Whether a key stroke is meant for something else: a field, an open dialog, the browser. */
