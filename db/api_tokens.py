@@ -1,8 +1,6 @@
 """API tokens: what scripts log in with. Each is shown once and kept as its SHA-256, with what it may be used for."""
 
 import datetime as dt
-import hashlib
-import secrets
 from collections.abc import Collection
 from typing import Literal, NamedTuple, get_args
 
@@ -14,6 +12,7 @@ from db.names import person_name
 from db.schema import ApiToken, User
 from db.session import utc_now
 from db.statements import IN_DATABASE_ONLY, count_changed
+from db.tokens import new_token, token_digest
 from db.users import get_user
 
 Scope = Literal["read", "submit", "review", "labels", "models", "admin"]
@@ -66,11 +65,11 @@ def new_api_token(
     if session.scalar(select(ApiToken.id).where(*mine)) is not None:
         msg = f"This person has a token of this name. Revoke it first, or choose another name. Received: {name!r}"
         raise ConflictError(msg)
-    text = PREFIX + secrets.token_urlsafe(32)
+    text = PREFIX + new_token()
     token = ApiToken(
         user_id=user_id,
         name=name,
-        token_sha256=_digest(text),
+        token_sha256=token_digest(text),
         scopes=",".join(scope for scope in SCOPES if scope in scopes),
         created_at=now,
         expires_at=now + valid_for if valid_for is not None else None,
@@ -104,7 +103,7 @@ def find_bearer(session: Session, text: str) -> Bearer | None:
     row = session.execute(
         select(ApiToken, User)
         .join(User, User.id == ApiToken.user_id)
-        .where(ApiToken.token_sha256 == _digest(text), ApiToken.revoked_at.is_(None), User.disabled_at.is_(None))
+        .where(ApiToken.token_sha256 == token_digest(text), ApiToken.revoked_at.is_(None), User.disabled_at.is_(None))
         .where(or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now))
     ).one_or_none()
     if row is None:
@@ -118,7 +117,3 @@ def note_use(session: Session, token_id: int) -> None:
     """Writes down that a token was used just now."""
     used = update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=utc_now())
     session.execute(used, execution_options=IN_DATABASE_ONLY)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,8 +1,6 @@
 """Ways in for browsers: passwords, one-time links, and the sessions behind both. Of every token only its SHA-256 is kept."""
 
 import datetime as dt
-import hashlib
-import secrets
 from typing import NamedTuple
 
 from sqlalchemy import delete, select, update
@@ -15,6 +13,7 @@ from db.passwords import hash_password, is_password, renewed
 from db.schema import LoginLink, LoginSession, User
 from db.session import Database, utc_now
 from db.statements import IN_DATABASE_ONLY
+from db.tokens import new_token, token_digest
 from db.users import get_user, set_password, user_named
 
 # A session ends 12 h after its last use, and in any case 30 days after the login.
@@ -113,8 +112,8 @@ def new_login_link(session: Session, user_id: int, valid_for: dt.timedelta) -> s
         msg = "This person is disabled. Enable them first: `phototag users enable NAME`, or on the page Admin."
         raise ConflictError(msg)
     session.execute(delete(LoginLink).where(LoginLink.expires_at < utc_now()), execution_options=IN_DATABASE_ONLY)
-    token = _new_token()
-    session.add(LoginLink(token_sha256=_digest(token), user_id=user_id, expires_at=utc_now() + valid_for))
+    token = new_token()
+    session.add(LoginLink(token_sha256=token_digest(token), user_id=user_id, expires_at=utc_now() + valid_for))
     session.flush()
     return token
 
@@ -125,7 +124,7 @@ def redeem_login_link(session: Session, token: str, address: str = "") -> Login 
     enabled = select(User.id).where(User.disabled_at.is_(None))
     user_id = session.execute(
         update(LoginLink)
-        .where(LoginLink.token_sha256 == _digest(token), LoginLink.used_at.is_(None), LoginLink.expires_at > now)
+        .where(LoginLink.token_sha256 == token_digest(token), LoginLink.used_at.is_(None), LoginLink.expires_at > now)
         .where(LoginLink.user_id.in_(enabled))
         .values(used_at=now)
         .returning(LoginLink.user_id)
@@ -142,9 +141,9 @@ def begin_session(session: Session, user: User) -> Login:
     """A new session, whatever the browser had before: nobody can prepare one for somebody else."""
     now = utc_now()
     session.execute(delete(LoginSession).where(LoginSession.expires_at < now), execution_options=IN_DATABASE_ONLY)
-    token = _new_token()
+    token = new_token()
     session.add(
-        LoginSession(token_sha256=_digest(token), user_id=user.id, created_at=now, expires_at=now + SESSION_IDLE)
+        LoginSession(token_sha256=token_digest(token), user_id=user.id, created_at=now, expires_at=now + SESSION_IDLE)
     )
     session.flush()
     return Login(user, token)
@@ -155,7 +154,7 @@ def user_of_session(session: Session, token: str) -> User | None:
     row = session.execute(
         select(LoginSession, User)
         .join(User, User.id == LoginSession.user_id)
-        .where(LoginSession.token_sha256 == _digest(token), LoginSession.expires_at > utc_now())
+        .where(LoginSession.token_sha256 == token_digest(token), LoginSession.expires_at > utc_now())
         .where(User.disabled_at.is_(None))
     ).one_or_none()
     if row is None:
@@ -170,17 +169,9 @@ def user_of_session(session: Session, token: str) -> User | None:
 
 def end_session(session: Session, token: str) -> None:
     """Logs out. Unknown tokens are ignored."""
-    ended = delete(LoginSession).where(LoginSession.token_sha256 == _digest(token))
+    ended = delete(LoginSession).where(LoginSession.token_sha256 == token_digest(token))
     session.execute(ended, execution_options=IN_DATABASE_ONLY)
 
 
 def _wrong() -> WrongPasswordError:
     return WrongPasswordError("The name and the password do not belong together. Try again.")
-
-
-def _new_token() -> str:
-    return secrets.token_urlsafe(32)
-
-
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
