@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Collection
 from typing import Literal, NamedTuple, get_args
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from db.errors import ConflictError, NotFoundError
@@ -81,8 +81,8 @@ def new_api_token(
 
 def list_api_tokens(session: Session, user_id: int) -> list[ApiToken]:
     """A person's tokens that work, in the order of their names."""
-    works = (ApiToken.revoked_at.is_(None), or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > utc_now()))
-    return list(session.scalars(select(ApiToken).where(ApiToken.user_id == user_id, *works).order_by(ApiToken.name)))
+    theirs = select(ApiToken).where(ApiToken.user_id == user_id, *_works(utc_now()))
+    return list(session.scalars(theirs.order_by(ApiToken.name)))
 
 
 def revoke_api_token(session: Session, user_id: int, name: str) -> None:
@@ -103,8 +103,7 @@ def find_bearer(session: Session, text: str) -> Bearer | None:
     row = session.execute(
         select(ApiToken, User)
         .join(User, User.id == ApiToken.user_id)
-        .where(ApiToken.token_sha256 == token_digest(text), ApiToken.revoked_at.is_(None), User.disabled_at.is_(None))
-        .where(or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now))
+        .where(ApiToken.token_sha256 == token_digest(text), *_works(now), User.disabled_at.is_(None))
     ).one_or_none()
     if row is None:
         return None
@@ -117,3 +116,7 @@ def note_use(session: Session, token_id: int) -> None:
     """Writes down that a token was used just now."""
     used = update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=utc_now())
     session.execute(used, execution_options=IN_DATABASE_ONLY)
+
+
+def _works(now: dt.datetime) -> tuple[ColumnElement[bool], ...]:
+    return ApiToken.revoked_at.is_(None), or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now)
