@@ -13,7 +13,7 @@ from db.errors import TooManyAttemptsError
 from db.names import person_key
 from db.schema import LoginFailure
 from db.session import utc_now
-from db.statements import insert_missing
+from db.statements import IN_DATABASE_ONLY, insert_missing
 
 # For one name from one address: five wrong in a row, then a minute, twice as long for each further one, an hour at most.
 NAME_FAILURES = 5
@@ -63,12 +63,12 @@ def attempt_was_right(session: Session, name: str, address: str) -> None:
         update(LoginFailure)
         .where(LoginFailure.address == address, LoginFailure.name_key == ANY_NAME, LoginFailure.failures > 0)
         .values(failures=LoginFailure.failures - 1, locked_until=still_locked)
-        .execution_options(synchronize_session=False)
+        .execution_options(**IN_DATABASE_ONLY)
     )
     session.execute(
         delete(LoginFailure)
         .where(LoginFailure.address == address, LoginFailure.name_key == _key(name))
-        .execution_options(synchronize_session=False)
+        .execution_options(**IN_DATABASE_ONLY)
     )
 
 
@@ -82,7 +82,7 @@ def forget_old_failures(session: Session) -> None:
     session.execute(
         delete(LoginFailure)
         .where(tuple_(LoginFailure.name_key, LoginFailure.address).in_(old))
-        .execution_options(synchronize_session=False)
+        .execution_options(**IN_DATABASE_ONLY)
     )
 
 
