@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, delete, func, select
 from sqlalchemy.orm import Session
 
-from db.garbage import LONG_AGO, TURN
+from db.garbage import last_turn, set_turn
 from db.merged_labels import standing
-from db.schema import FeatureShard, Garbage, Photo, PhotoFeatures, PhotoHash, Review, ReviewAction, ReviewHint
+from db.schema import FeatureShard, Photo, PhotoFeatures, PhotoHash, Review, ReviewAction, ReviewHint
 from db.session import Database, is_sqlite
 from db.shown import counting_review, lock_photos
-from db.statements import count_changed, insert_on, insert_or_update
+from db.statements import count_changed, insert_on
 
 REASON = "mislabelled"
-# Entry of `garbage` whose time is that of the last verdict that was judged.
+# The turn whose time is that of the last verdict that was judged.
 JUDGED = "doubts judged"
 GROUP = 500
 
@@ -42,8 +42,7 @@ class NewVerdicts(NamedTuple):
 
 def new_verdicts(session: Session, most: int) -> NewVerdicts:
     """Verdicts since `mark_judged`, the last `most` of them. What was skipped is none."""
-    judged = select(Garbage.queued_at).where(Garbage.kind == TURN, Garbage.key == JUDGED)
-    since = session.scalars(judged).one_or_none() or LONG_AGO
+    since = last_turn(session, JUDGED)
     query = select(ReviewAction.at).join(Review, Review.action_id == ReviewAction.id)
     query = query.where(ReviewAction.at > since, Review.verdict != "skip").order_by(ReviewAction.at.desc()).limit(most)
     times = session.scalars(query).all()
@@ -52,7 +51,7 @@ def new_verdicts(session: Session, most: int) -> NewVerdicts:
 
 def mark_judged(session: Session, last_at: dt.datetime) -> None:
     """Says that all verdicts up to this one were judged."""
-    insert_or_update(session, Garbage, {"kind": TURN, "key": JUDGED, "queued_at": last_at}, key=["kind", "key"])
+    set_turn(session, JUDGED, last_at)
 
 
 def labelled_photos(session: Session, space: str) -> Sequence[Row[*tuple[Any, ...]]]:

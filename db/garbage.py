@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from db.schema import Batch, Garbage, Photo
 from db.session import is_sqlite, utc_now
-from db.statements import count_changed, insert_missing, insert_on
+from db.statements import count_changed, insert_missing, insert_on, insert_or_update
 
 # `turn` is no garbage: it says when a janitor last did something, so that many of them do it once.
 PHOTO, ARCHIVE, SHARD, BATCH, TURN = "photo", "archive", "shard", "batch", "turn"
@@ -57,5 +57,15 @@ def take_turn(session: Session, what: str, every_s: float) -> bool:
 
 def end_turn(session: Session, what: str) -> None:
     """Lets the next process take the turn at once."""
-    mine = Garbage.kind == TURN, Garbage.key == what
-    count_changed(session, update(Garbage).where(*mine).values(queued_at=LONG_AGO))
+    set_turn(session, what, LONG_AGO)
+
+
+def last_turn(session: Session, what: str) -> dt.datetime:
+    """When `what` was last done; long ago if it never was."""
+    query = select(Garbage.queued_at).where(Garbage.kind == TURN, Garbage.key == what)
+    return session.scalars(query).one_or_none() or LONG_AGO
+
+
+def set_turn(session: Session, what: str, at: dt.datetime) -> None:
+    """Says when `what` was last done."""
+    insert_or_update(session, Garbage, {"kind": TURN, "key": what, "queued_at": at}, key=["kind", "key"])
