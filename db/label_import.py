@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from db.errors import InvalidNameError
 from db.label_changes import add_label
-from db.labels import name_key
+from db.labels import label_named
 from db.reviews import Outcome, Said, record_verdicts
 from db.schema import Batch, Item, Label, Photo, User
 
@@ -92,7 +92,7 @@ def _behind(after: tuple[int, int]) -> ColumnElement[bool]:
 
 
 def _find(session: Session, name: str) -> Label | None:
-    label = session.scalars(select(Label).where(Label.name_key == name_key(name))).one_or_none()
+    label = label_named(session, name)
     if label is None or label.merged_into_id is None:
         return label
     return session.get_one(Label, label.merged_into_id)

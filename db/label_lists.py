@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Row, and_, case, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from db.errors import InvalidNameError, NotFoundError
-from db.labels import label_paths, name_key
+from db.labels import label_named, label_paths, name_key
 from db.merged_labels import standing_for
 from db.schema import Label, Photo, Review, ReviewAction, User
 from db.session import is_sqlite
@@ -147,8 +147,7 @@ def find_label(session: Session, name: str) -> Label:
     Raises:
         NotFoundError: there is none.
     """
-    key = _key_of(name)
-    label = session.scalars(select(Label).where(Label.name_key == key)).one_or_none()
+    label = label_named(session, name) if _key_of(name) else None
     if label is None:
         msg = f"There is no label of this name; `phototag labels list` shows them. Received: {name!r}"
         raise NotFoundError(msg)

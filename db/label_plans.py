@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.errors import ConflictError, NotFoundError
-from db.labels import name_key, normalise_name, with_ancestors
+from db.labels import label_named, normalise_name, with_ancestors
 from db.schema import Label
 from db.session import utc_now
 
@@ -222,7 +222,7 @@ def _offered(session: Session, label_id: int) -> Label:
 
 
 def _require_free(session: Session, name: str, but: int | None = None) -> None:
-    label = session.scalars(select(Label).where(Label.name_key == name_key(name))).one_or_none()
+    label = label_named(session, name)
     if label is None or label.id == but:
         return
     if label.merged_into_id is not None:

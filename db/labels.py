@@ -68,6 +68,15 @@ def ids_of_names(session: Session, names: Collection[str]) -> dict[str, int]:
     return {name: ids[key] for name, key in keys.items()}
 
 
+def label_named(session: Session, name: str) -> Label | None:
+    """The label of this name, merged and retired ones as well.
+
+    Raises:
+        InvalidNameError: the name is empty or too long.
+    """
+    return session.scalars(select(Label).where(Label.name_key == name_key(name))).one_or_none()
+
+
 def label_paths(session: Session, ids: Collection[int]) -> dict[int, tuple[str, ...]]:
     """The names from the topmost parent down to each label. Unknown ids are left out."""
     rows = with_ancestors(session, ids)
