@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from db.merged_labels import standing
 from db.schema import Photo, Prediction, Review
 from db.session import is_sqlite
-from db.shown import counting_review
+from db.shown import counting_review, is_models_word
 from db.statements import count_changed, table_of
 
 PHOTO = table_of(Photo).c
@@ -34,11 +34,10 @@ def show_again(session: Session, target_id: int) -> int:
     Called once the labels stand for themselves again.
     """
     photo, first, review = aliased(Photo), aliased(Prediction), aliased(Review)
-    is_said = and_(first.photo_id == photo.id, first.model_version_id == photo.shown_model_version_id, first.rank == 1)
     said = case((photo.shown_origin == "person", review.label_id), else_=first.label_id)
     words: Any = (
         select(photo.id, standing(said).label("label_id"))
-        .outerjoin(first, is_said)
+        .outerjoin(first, is_models_word(first, photo, rank=1))
         .outerjoin(review, and_(photo.shown_origin == "person", review.id == counting_review(photo.id)))
         .where(photo.shown_label_id == target_id)
         .cte("words")

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from functools import cache
 
-from sqlalchemy import BigInteger, Executable, Integer, String, and_, bindparam, case, func, insert, select
+from sqlalchemy import BigInteger, Executable, Integer, String, bindparam, case, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.merged_labels import standing
 from db.schema import Photo, Prediction, Review
 from db.session import is_sqlite
+from db.shown import is_models_word
 from db.statements import as_json, json_rows, table_of
 
 LONGEST_MS = 2**31 - 1
@@ -41,7 +42,6 @@ def _add(*, sqlite: bool) -> Executable:
     )
     photo = table_of(Photo).c
     first, any_rank = table_of(Prediction).alias("first").c, table_of(Prediction).alias("any_rank").c
-    by_version = and_(first.photo_id == photo.id, first.model_version_id == photo.shown_model_version_id)
     chosen = select(func.min(any_rank.rank)).where(
         any_rank.photo_id == new.c.photo_id,
         any_rank.model_version_id == photo.shown_model_version_id,
@@ -64,7 +64,7 @@ def _add(*, sqlite: bool) -> Executable:
         select(*columns.values())
         .select_from(new)
         .join(table_of(Photo), photo.id == new.c.photo_id)
-        .outerjoin(first.photo_id.table, and_(by_version, first.rank == 1))
+        .outerjoin(first.photo_id.table, is_models_word(first, photo, rank=1))
         .order_by(new.c.photo_id)
     )
     return insert(table_of(Review)).from_select(list(columns), source)

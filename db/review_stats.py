@@ -16,7 +16,7 @@ from db.review_candidates import AUDIT, IS_REVIEWED, IS_UNREVIEWED, Reason
 from db.review_counts import queue_counts
 from db.reviews import ON_PAGES, require_reviewer
 from db.schema import Label, Photo, Review, ReviewAction, User
-from db.shown import COUNTING, counting_review
+from db.shown import COUNTING, DECIDED, counting_review
 
 # A longer time without a verdict ends a sitting.
 LONGEST_GAP_S = 120.0
@@ -189,7 +189,7 @@ def _agreement(session: Session) -> list[Agreement]:
         .select_from(Review)
         .join(Photo, Photo.id == Review.photo_id)
         .join(label, label.id == said)
-        .where(Review.reason == "audit", Review.verdict.in_(("accept", "correct", "none")), Photo.draw < AUDIT)
+        .where(Review.reason == "audit", Review.verdict.in_(DECIDED), Photo.draw < AUDIT)
         .where(Review.id == counting_review(Review.photo_id))
         .group_by(label.id, label.name)
         .order_by(func.count().desc(), label.name)

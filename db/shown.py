@@ -28,8 +28,11 @@ from db.schema import ModelVersion, Photo, Prediction, Review, ReviewAction, Rev
 from db.session import is_sqlite
 from db.statements import IN_DATABASE_ONLY, as_json, json_rows, table_of
 
+# Verdicts that give a label, and those that pages show instead of the model's word.
+LABELLED = ("accept", "correct")
+DECIDED = (*LABELLED, "none")
 # Verdicts that say something of the photo. The others are told in its history.
-COUNTING = ("accept", "correct", "none", "unsure")
+COUNTING = (*DECIDED, "unsure")
 
 PHOTO = table_of(Photo).c
 HINT = table_of(ReviewHint).c
@@ -42,6 +45,21 @@ def counting_review(photo_id: SQLColumnExpression[Any]) -> ScalarSelect[Any]:
     says_something = review.verdict.in_([literal_column(f"'{verdict}'") for verdict in COUNTING])
     query = select(review.id).where(review.photo_id == photo_id, says_something, ~undone)
     return query.order_by(review.id.desc()).limit(1).scalar_subquery()
+
+
+def is_models_word(prediction: Any, photo: Any, *, rank: int) -> ColumnElement[bool]:
+    """The condition of the prediction of this rank by the version whose word the photo shows, had nobody spoken.
+
+    Args:
+        prediction: the columns of predictions, or an alias of `Prediction`.
+        photo: those of photos, or an alias of `Photo`.
+        rank: from 1.
+    """
+    return and_(
+        prediction.photo_id == photo.id,
+        prediction.model_version_id == photo.shown_model_version_id,
+        prediction.rank == rank,
+    )
 
 
 def lock_photos(session: Session, photo_ids: Collection[int]) -> list[int]:
@@ -66,7 +84,7 @@ def _rows(photo_ids: Collection[int]) -> dict[str, str]:
 def _show(*, sqlite: bool) -> Executable:
     """Scores are copied within the database: on their way through text SQLite would change their last bit."""
     word = _words(json_rows(sqlite=sqlite, photo_id=BigInteger())).c
-    by_person = func.coalesce(word.verdict.in_(("accept", "correct", "none")), false())
+    by_person = func.coalesce(word.verdict.in_(DECIDED), false())
     shown: dict[str, ColumnElement[Any]] = {
         "shown_label_id": case((by_person, word.person_label_id), else_=word.model_label_id),
         "shown_score": case((by_person, null()), else_=word.score),
@@ -74,7 +92,7 @@ def _show(*, sqlite: bool) -> Executable:
         "not_sure": case((by_person, false()), else_=func.coalesce(word.score < word.threshold, false())),
         "margin": case((by_person, null()), else_=word.score - func.coalesce(word.second_score, 0.0)),
         "review_state": case(
-            (word.verdict.in_(("accept", "correct")), "labelled"),
+            (word.verdict.in_(LABELLED), "labelled"),
             (word.verdict.in_(("none", "unsure")), word.verdict),
             else_=null(),
         ),
@@ -104,17 +122,9 @@ def _words(new: CTE) -> CTE:
         .outerjoin(review, review.c.id == counting_review(photo.c.id))
         .outerjoin(action, action.c.id == review.c.action_id)
         .outerjoin(version, version.c.id == photo.c.shown_model_version_id)
-        .outerjoin(first, _is_said(first, photo, rank=1))
-        .outerjoin(second, _is_said(second, photo, rank=2))
+        .outerjoin(first, is_models_word(first.c, photo.c, rank=1))
+        .outerjoin(second, is_models_word(second.c, photo.c, rank=2))
         .cte("word")
-    )
-
-
-def _is_said(prediction: Any, photo: Any, *, rank: int) -> ColumnElement[bool]:
-    return and_(
-        prediction.c.photo_id == photo.c.id,
-        prediction.c.model_version_id == photo.c.shown_model_version_id,
-        prediction.c.rank == rank,
     )
 
 
