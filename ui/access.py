@@ -3,9 +3,9 @@
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, ParamSpec, cast
+from typing import Annotated, Any, Literal, ParamSpec, cast
 
-from fastapi import HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 
 from db.api_tokens import Scope
 from db.logins import end_session, user_of_session
@@ -98,6 +98,12 @@ class Needs:
             needed = f"a token with the scope {self.scope}" if self.scope else "a login, not a token"
             raise NotEnoughError("SCOPE_REQUIRED", f"This needs {needed}.")
         return user
+
+
+# The callers of the pages' own routes: a person in a session, with at least this role.
+Owner = Annotated[User, Depends(Needs("owner"))]
+Reviewer = Annotated[User, Depends(Needs("reviewer"))]
+Admin = Annotated[User, Depends(Needs("admin"))]
 
 
 def require(role: Role) -> Callable[[Callable[P, object]], Callable[P, Awaitable[Any]]]:

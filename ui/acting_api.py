@@ -1,9 +1,9 @@
 """Routes that act on a batch: cancel, try failed photos again, download the results."""
 
 import tempfile
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
@@ -14,14 +14,12 @@ from db.errors import ConflictError
 from db.schema import OPEN_BATCH_STATES, Batch, User
 from db.session import Database
 from db.settings import DataSettings
-from ui.access import Needs
+from ui.access import Owner
 from ui.batches_api import BatchId
 from ui.downloads import attachment, parts, write_lines
 from ui.nudge import Nudger
 from ui.results import csv_lines, jsonl_lines
 from ui.shapes import Json, batch_shape
-
-Owner = Annotated[User, Depends(Needs("owner"))]
 
 
 def acting_routes(database: Database, data_settings: DataSettings, nudger: Nudger) -> APIRouter:

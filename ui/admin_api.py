@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, Field
 
@@ -13,11 +13,10 @@ from db.audit import AuditView, list_actions, list_audit
 from db.schema import ApiToken, User
 from db.session import Database
 from db.users import get_user, list_users
-from ui.access import Needs, Role
+from ui.access import Admin, Role
 from ui.people import People
 from ui.shapes import Json
 
-Admin = Annotated[User, Depends(Needs("admin"))]
 Id = Annotated[int, PathParameter(ge=1, le=2**62)]
 
 PAGE = 50

@@ -4,18 +4,17 @@ import time
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from sqlalchemy.orm import Session
 
 from db.batch_view import batch_items, batch_progress, recent_tagged
 from db.batches import get_batch, list_batches
-from db.schema import Batch, User
+from db.schema import Batch
 from db.session import Database
-from ui.access import Needs
+from ui.access import Owner
 from ui.shapes import Json, batch_shape, cursor_of, item_shape
 
-Owner = Annotated[User, Depends(Needs("owner"))]
 BatchId = Annotated[str, PathParameter(pattern="^[a-z][a-z0-9]{11}$")]
 ItemState = Literal["ready", "leased", "tagged", "refused", "failed", "cancelled"]
 

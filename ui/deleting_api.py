@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from typing import Annotated
 
-from fastapi import APIRouter, BackgroundTasks, Depends
+from fastapi import APIRouter, BackgroundTasks
 
 from db.audit import record_audit
 from db.batches import get_batch
@@ -13,12 +12,10 @@ from db.errors import PhototagError
 from db.schema import User
 from db.session import Database
 from db.settings import DataSettings
-from ui.access import Needs
+from ui.access import Owner
 from ui.batches_api import BatchId, ClosedBatches
 from ui.shapes import Json
 from ui.staging import remove_batch_staging
-
-Owner = Annotated[User, Depends(Needs("owner"))]
 
 log = logging.getLogger(__name__)
 

@@ -2,18 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from db.duplicates import list_groups, tell_apart
 from db.same_files import list_same_files
-from db.schema import User
 from db.session import Database
-from ui.access import Needs
+from ui.access import Owner
 from ui.duplicate_shapes import group_shape, same_file_shape
 from ui.shapes import Json
 
-Owner = Annotated[User, Depends(Needs("owner"))]
 PhotoId = Annotated[int, Field(ge=1, le=2**63 - 1)]
 After = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
 Limit = Annotated[int, Query(ge=1, le=100)]

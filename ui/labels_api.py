@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
@@ -30,9 +30,8 @@ from db.label_plans import (
     plan_retire,
 )
 from db.label_preview import preview
-from db.schema import User
 from db.session import Database
-from ui.access import Needs
+from ui.access import Reviewer
 from ui.label_shapes import (
     change_shape,
     changed_shape,
@@ -43,7 +42,6 @@ from ui.label_shapes import (
 )
 from ui.shapes import Json
 
-Reviewer = Annotated[User, Depends(Needs("reviewer"))]
 LabelId = Annotated[int, PathParameter(ge=1, le=2**62)]
 Id = Annotated[int, Field(ge=1, le=2**62)]
 # Longer than any name: what is too long is told by the name's own error.

@@ -3,7 +3,7 @@
 import tempfile
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 from sqlalchemy.orm import Session
@@ -18,7 +18,7 @@ from db.places import Place, best_places, tag_again
 from db.schema import User
 from db.session import Database
 from db.settings import DataSettings
-from ui.access import Needs
+from ui.access import Owner
 from ui.batches_api import ClosedBatches
 from ui.downloads import attachment, parts, write_lines
 from ui.library_api import PhotoId
@@ -27,8 +27,6 @@ from ui.nudge import Nudger
 from ui.originals import open_original, zip_parts
 from ui.results import csv_lines, jsonl_lines
 from ui.shapes import Json
-
-Owner = Annotated[User, Depends(Needs("owner"))]
 
 MAX_DOWNLOADED = 10_000
 DELETE_GROUP = 200

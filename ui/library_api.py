@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from pydantic import Field
 
@@ -13,14 +13,12 @@ from db.library_choices import list_cameras, list_formats
 from db.library_counts import count_photos, label_counts
 from db.library_filter import LibraryFilter
 from db.photo_view import photo_view
-from db.schema import User
 from db.session import Database
-from ui.access import Needs
+from ui.access import Owner
 from ui.library_shapes import photo_shape, tile_shape
 from ui.library_view import View, cursor_of
 from ui.shapes import Json
 
-Owner = Annotated[User, Depends(Needs("owner"))]
 PhotoId = Annotated[int, PathParameter(ge=1, le=2**62)]
 
 # Divisible by every number of columns that the grid has.

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse
 
@@ -18,7 +18,7 @@ from db.errors import TooManyAttemptsError, WrongPasswordError
 from db.logins import Login, change_password, log_in, redeem_login_link
 from db.schema import User
 from db.session import Database
-from ui.access import USER_KEY, Needs, Sessions, token_of_cookies
+from ui.access import USER_KEY, Owner, Sessions, token_of_cookies
 from ui.next_page import HOME, next_page
 from ui.pages.login_page import login_page
 from ui.session_cookie import delete_session_cookies, set_session_cookie
@@ -99,7 +99,7 @@ def login_routes(database: Database, desk: PasswordDesk, sessions: Sessions, *, 
         return await entered(request, login, next_page(next))
 
     @router.post("/logout")
-    async def leave(request: Request, user: Annotated[User, Depends(Needs("owner"))]) -> Response:
+    async def leave(request: Request, user: Owner) -> Response:
         token = token_of_cookies(request.headers.get("cookie", ""))
         if token:
             await run_in_threadpool(_leave, database, sessions, user, token)

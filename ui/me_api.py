@@ -1,18 +1,14 @@
 """JSON routes about whoever asks: who they are, and a new password."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from db.schema import User
-from ui.access import Needs, Sessions
+from ui.access import Owner, Sessions
 from ui.login import PasswordDesk, where_from
 from ui.session_cookie import set_session_cookie
 from ui.shapes import Json
-
-Owner = Annotated[User, Depends(Needs("owner"))]
 
 
 class Passwords(BaseModel):

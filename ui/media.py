@@ -1,8 +1,8 @@
 """Previews of photos: re-encoded, without metadata, for those who have the photo in a batch of theirs."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from sqlalchemy import exists, select
 
@@ -10,7 +10,7 @@ from db.blobs import Blobs
 from db.errors import NotFoundError
 from db.schema import Batch, Item, Photo, User
 from db.session import Database
-from ui.access import RANKS, Needs
+from ui.access import Owner, has_role
 
 # A photo is its content and previews are made once: what is at an address never changes. Private: no proxy keeps it.
 CACHED = "private, max-age=31536000, immutable"
@@ -21,9 +21,7 @@ def media_routes(database: Database, blobs: Blobs) -> APIRouter:
     router = APIRouter()
 
     @router.get("/media/{photo_id}/{size}.webp")
-    def preview(
-        request: Request, photo_id: int, size: Literal["320", "1024"], user: Annotated[User, Depends(Needs("owner"))]
-    ) -> Response:
+    def preview(request: Request, photo_id: int, size: Literal["320", "1024"], user: Owner) -> Response:
         return preview_answer(database, blobs, user, photo_id, int(size), request.headers.get("if-none-match"))
 
     return router
@@ -47,7 +45,7 @@ def preview_answer(
 
 def _visible_sha256(database: Database, photo_id: int, user: User) -> str:
     query = select(Photo.sha256).where(Photo.id == photo_id, Photo.has_previews)
-    if RANKS[user.role] < RANKS["reviewer"]:
+    if not has_role(user, "reviewer"):
         query = query.where(
             exists().where(Item.photo_id == Photo.id, Item.batch_id == Batch.id, Batch.owner_id == user.id)
         )

@@ -1,21 +1,18 @@
 """JSON routes of the page Review that write: verdicts on one photo, on a page, on a selection of the Library, and undo."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from db.errors import LimitExceededError, NotFoundError
 from db.review_cards import review_cards
 from db.reviews import Conflict, Said, record_verdicts, undo
-from db.schema import User
 from db.session import Database
-from ui.access import Needs
+from ui.access import Reviewer
 from ui.library_acting_api import selected_ids
 from ui.review_requests import SelectionVerdict, Stroke, TakeBack
 from ui.review_shapes import card_shape, said_words
 from ui.shapes import Json
-
-Reviewer = Annotated[User, Depends(Needs("reviewer"))]
 
 # One transaction: SQLite's other writers wait for it.
 MAX_SELECTED = 10_000

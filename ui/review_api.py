@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 
 from db.labels import with_ancestors
@@ -11,15 +11,13 @@ from db.review_cards import review_cards
 from db.review_counts import grid_labels, most_counted, queue_counts
 from db.review_leases import release
 from db.review_queue import claim_grid, claim_photos
-from db.schema import User
 from db.session import Database
-from ui.access import Needs
+from ui.access import Reviewer
 from ui.library_view import View
 from ui.review_requests import GridPage, InSeat, NextPhotos, OfView
 from ui.review_shapes import card_shape
 from ui.shapes import Json
 
-Reviewer = Annotated[User, Depends(Needs("reviewer"))]
 PhotoPath = Annotated[int, PathParameter(ge=1, le=2**62)]
 
 ALIKE = 12

@@ -4,15 +4,13 @@ import datetime as dt
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from db.review_stats import review_stats
-from db.schema import User
 from db.session import Database, utc_now
-from ui.access import Needs
+from ui.access import Reviewer
 from ui.shapes import Json
 
-Reviewer = Annotated[User, Depends(Needs("reviewer"))]
 LONGEST_DAY = dt.timedelta(hours=26)
 
 

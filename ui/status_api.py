@@ -1,16 +1,14 @@
 """GET /api/status: what a page must know besides its own subject: limits, the model version, and what is wrong."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
 from db.blobs import space_trouble
 from db.model_versions import active_version, version_label_ids
-from db.schema import User, Worker
+from db.schema import Worker
 from db.session import Database
 from db.settings import DataSettings
 from db.workers import live_workers
-from ui.access import Needs
+from ui.access import Owner
 from ui.nudge import Nudger
 from ui.settings import UiSettings
 from ui.shapes import Json, user_shape, version_shape
@@ -40,7 +38,7 @@ def status_routes(
         return {"ok": True}
 
     @router.get("/api/status")
-    def status(user: Annotated[User, Depends(Needs("owner"))]) -> Json:
+    def status(user: Owner) -> Json:
         with database.reading() as session:
             workers = live_workers(session)
             version = active_version(session)

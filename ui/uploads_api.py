@@ -2,21 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathParameter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from db.names import clean_name
-from db.schema import User
-from ui.access import Needs
+from ui.access import Owner
 from ui.batches_api import BatchId
 from ui.shapes import Json
 from ui.single import SinglePhotos
 from ui.submitting import Submitting, body_of, name_of_path
 from ui.upload import CHUNK_BYTES, Chunk, WrongOffsetError
 
-Owner = Annotated[User, Depends(Needs("owner"))]
 FileNumber = Annotated[int, PathParameter(ge=1, le=2**31 - 1)]
 
 
