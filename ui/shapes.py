@@ -23,20 +23,8 @@ def batch_shape(batch: Batch, progress: BatchProgress) -> Json:
         "retry_of": batch.retry_of_id,
         "created_at": progress.created_at.isoformat(),
         "finished_at": progress.finished_at.isoformat() if progress.finished_at else None,
-        "counts": {
-            "total": progress.total,
-            "open": progress.ready + progress.leased,
-            "tagged": progress.tagged,
-            "refused": progress.refused,
-            "skipped": progress.skipped,
-            "failed": progress.failed,
-            "cancelled": progress.cancelled,
-        },
-        "reasons": [
-            {"code": code, "text": reason_text(code), "count": count}
-            for code, count in sorted(progress.reasons.items(), key=lambda pair: -pair[1])
-            if code != JUNK
-        ],
+        "counts": counts_shape(progress),
+        "reasons": reasons_shape(progress),
         "archives": [
             {"path": archive.path, "state": archive.state, "reason": reason_text(archive.code, archive.detail)}
             for archive in progress.archives
@@ -46,6 +34,28 @@ def batch_shape(batch: Batch, progress: BatchProgress) -> Json:
         "can_cancel": is_open,
         "can_retry": not is_open and progress.failed > 0,
     }
+
+
+def counts_shape(progress: BatchProgress) -> Json:
+    """How many files and archive entries of a batch are in each state."""
+    return {
+        "total": progress.total,
+        "open": progress.ready + progress.leased,
+        "tagged": progress.tagged,
+        "refused": progress.refused,
+        "skipped": progress.skipped,
+        "failed": progress.failed,
+        "cancelled": progress.cancelled,
+    }
+
+
+def reasons_shape(progress: BatchProgress) -> list[Json]:
+    """Why items were refused or failed, the most frequent reason first; nobody misses what was junk."""
+    return [
+        {"code": code, "text": reason_text(code), "count": count}
+        for code, count in sorted(progress.reasons.items(), key=lambda pair: -pair[1])
+        if code != JUNK
+    ]
 
 
 def item_shape(item: ItemView) -> Json:

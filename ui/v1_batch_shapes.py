@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from db.batch_view import BatchProgress, ItemView
-from db.codes import JUNK, reason_text
+from db.codes import reason_text
 from db.schema import Batch
+from ui.shapes import counts_shape, reasons_shape
 from ui.v1_fields import Answer, LocalTime, Next, Score
 
 BatchState = Literal["receiving", "unpacking", "running", "finished", "cancelled", "refused"]
@@ -114,7 +115,6 @@ class ItemPage(Answer):
 
 def batch_answer(batch: Batch, progress: BatchProgress) -> BatchAnswer:
     """A batch with its counts."""
-    reasons = sorted(progress.reasons.items(), key=lambda pair: -pair[1])
     return BatchAnswer.model_validate(
         {
             "id": batch.id,
@@ -125,18 +125,8 @@ def batch_answer(batch: Batch, progress: BatchProgress) -> BatchAnswer:
             "retry_of": batch.retry_of_id,
             "created_at": progress.created_at,
             "finished_at": progress.finished_at,
-            "counts": {
-                "total": progress.total,
-                "open": progress.ready + progress.leased,
-                "tagged": progress.tagged,
-                "refused": progress.refused,
-                "skipped": progress.skipped,
-                "failed": progress.failed,
-                "cancelled": progress.cancelled,
-            },
-            "reasons": [
-                {"code": code, "text": reason_text(code), "count": count} for code, count in reasons if code != JUNK
-            ],
+            "counts": counts_shape(progress),
+            "reasons": reasons_shape(progress),
             "archives": [
                 {
                     "path": archive.path,
