@@ -53,9 +53,15 @@ def photo_shape(view: PhotoView) -> Json:
     }
 
 
+def read_shape(view: PhotoView) -> Json:
+    """What EXIF says of how the photo was taken, null where it says nothing, and the decoder's notes in words."""
+    notes = (view.notes or "").split(",")
+    return {name: view.exif.get(name) for name in ("lens", "exposure_s", "f_number", "iso", "focal_length_mm")} | {
+        "notes": [NOTES.get(note, note) for note in notes if note]
+    }
+
+
 def _facts(view: PhotoView) -> Json:
-    exif = view.exif
-    notes = [NOTES.get(note, note) for note in (view.notes or "").split(",") if note]
     return {
         "format": view.format,
         "width": view.width,
@@ -65,8 +71,7 @@ def _facts(view: PhotoView) -> Json:
         "taken_at": view.taken_at.isoformat(sep=" ", timespec="seconds") if view.taken_at else None,
         "camera": view.camera,
         "coordinates": [view.latitude, view.longitude] if view.latitude is not None else None,
-        "notes": notes,
-        **{name: exif.get(name) for name in ("lens", "exposure_s", "f_number", "iso", "focal_length_mm")},
+        **read_shape(view),
     }
 
 

@@ -10,7 +10,7 @@ from db.library import PhotoTile
 from db.merged_labels import Scored
 from db.photo_view import PhotoView, Place, VersionLabels
 from db.review_list import VerdictView
-from ui.library_shapes import NOTES
+from ui.library_shapes import read_shape
 from ui.v1_batch_shapes import local_time
 from ui.v1_fields import Answer, LocalTime, Next, Score
 
@@ -206,7 +206,6 @@ def _scored(rank: int, label: Scored) -> ScoredLabel:
 
 
 def _facts(view: PhotoView) -> dict[str, object]:
-    read = ("lens", "exposure_s", "f_number", "iso", "focal_length_mm")
     return {
         "format": view.format,
         "size_bytes": view.size_bytes,
@@ -214,8 +213,7 @@ def _facts(view: PhotoView) -> dict[str, object]:
         "camera": view.camera,
         "latitude": view.latitude,
         "longitude": view.longitude,
-        "notes": [NOTES.get(note, note) for note in (view.notes or "").split(",") if note],
-        **{name: view.exif.get(name) for name in read},
+        **read_shape(view),
     }
 
 
