@@ -7,12 +7,14 @@ import { LibraryFilters } from "./library_filters.js";
 import { GridReview } from "./review_grid.js";
 import { Outbox } from "./review_outbox.js";
 import { SingleReview } from "./review_single.js";
-import { QUEUES, isElsewhere, showKeys } from "./review_words.js";
+import { QUEUES, isElsewhere, keyButton, showKeys } from "./review_words.js";
 import { numbers, showNumbers } from "./review_numbers.js";
 import { noticeBox } from "./status.js";
 
 const SEAT = "pt-review-seat";
 const COUNTS_MS = 20_000;
+const HOLD_MS = 60_000;
+const LEASED_MS = 150_000;
 // They are counted over all verdicts.
 const NUMBERS_MS = 120_000;
 
@@ -38,8 +40,8 @@ class ReviewPage {
     this.queues = h("div", { class: "pt-chips pt-queues", role: "group", "aria-label": "Queue" });
     this.filters = new LibraryFilters((parts) => this.go({ view: { ...this.view, ...parts } }), () => this.go({ view: withoutFilters(this.view) }));
     this.area = h("div");
-    const keys = h("button", { type: "button", class: "pt-quiet pt-rev-keys", "aria-keyshortcuts": "?", onclick: () => showKeys(this.mode) }, "Keys ", h("kbd", { "aria-hidden": "true" }, "?"));
-    const undo = h("button", { type: "button", class: "pt-quiet", "aria-keyshortcuts": "z", onclick: () => this.undo() }, "Undo ", h("kbd", { "aria-hidden": "true" }, "Z"));
+    const keys = keyButton("Keys", "?", () => showKeys(this.mode), "pt-quiet pt-rev-keys");
+    const undo = keyButton("Undo", "z", () => this.undo(), "pt-quiet");
     main.append(noticeBox(), h("div", { class: "pt-rev-head" }, h("h1", {}, "Review"), this.modes, this.numbers, h("span", { class: "pt-rev-tools" }, this.filters.toggle, undo, keys)),
       this.filters.panel, this.filters.chips, this.queues, this.trouble, this.area);
   }
@@ -48,8 +50,9 @@ class ReviewPage {
     window.addEventListener("popstate", () => { this.read(); this.paint(); });
     window.addEventListener("pagehide", () => fetch("/api/review/release", { method: "POST", keepalive: true, headers: { "Content-Type": "application/json" }, body: JSON.stringify({ seat: this.single.on.seat }) }).catch(() => {}));
     window.addEventListener("pageshow", (event) => { if (event.persisted) this.paint(); });
-    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.shownMode?.holdOn(); });
+    document.addEventListener("visibilitychange", () => { this.holdOn(); });
     document.addEventListener("keydown", (event) => this.key(event));
+    setInterval(() => this.holdOn(), HOLD_MS);
     setInterval(() => this.lookAtCounts(), COUNTS_MS);
     setInterval(() => { if (!document.hidden) this.lookAtNumbers(); }, NUMBERS_MS);
     this.lookAtNumbers();
@@ -90,13 +93,21 @@ class ReviewPage {
     return this.mode === "grid" ? this.grid : this.single;
   }
 
+  /** Extends the leases of what is on the screen; after a long sleep they are others', and it is asked for anew. */
+  async holdOn() {
+    const { shownMode } = this;
+    if (document.hidden || !shownMode.current) return;
+    if (Date.now() - shownMode.claimedAt > LEASED_MS) return void shownMode.show();
+    await shownMode.claim(0).catch((error) => this.say(error.message));
+  }
+
   paint() {
     this.say("");
     for (const button of this.modes.children) button.setAttribute("aria-pressed", String(button.dataset.mode === this.mode));
     this.queues.hidden = this.mode === "grid";
     this.paintQueues();
     this.paintFilters();
-    (this.mode === "grid" ? this.single : this.grid).hide();
+    if (this.mode === "grid") this.single.hide();
     this.area.replaceChildren(this.shownMode.element);
     this.shownMode.show();
     this.lookAtCounts();
@@ -142,13 +153,22 @@ class ReviewPage {
   done({ path, body }, answer) {
     if (path.endsWith("/undo")) {
       for (const photo of answer.photos) this.outbox.know(photo.id, photo.seen);
-      this.shownMode.undone(body.token, answer);
+      this.undone(body.token, answer);
       return;
     }
     for (const { photo, seen } of answer.done) this.outbox.know(photo, seen);
     if (!answer.conflicts.length) return;
     const [{ by, words }] = answer.conflicts;
     this.say(`${by} was faster with ${plural(answer.conflicts.length, "photo")} and said ${words}; that stays. Open it again to change it.`, "info");
+  }
+
+  undone(token, answer) {
+    if (!answer.count) {
+      this.say("There is nothing of yours left to undo.");
+      return;
+    }
+    if (answer.count > 1 || this.mode === "grid") this.say(`Undone: ${plural(answer.count, "photo has its earlier label", "photos have their earlier labels")} again.`, "info");
+    this.shownMode.undone(token, answer);
   }
 
   refused(_entry, error) {

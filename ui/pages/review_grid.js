@@ -5,7 +5,7 @@ import { count, h, icon, percent, plural, say } from "./dom.js";
 import { bodyOf } from "./library_address.js";
 import { Lightbox } from "./lightbox.js";
 import { askForLabel } from "./review_label.js";
-import { keyOf } from "./review_words.js";
+import { keyButton, keyOf } from "./review_words.js";
 
 const SIZES = [60, 120, 240];
 const KEYED = 5;
@@ -28,17 +28,11 @@ export class GridReview {
     this.lightbox = new Lightbox(() => this.photos.map(enlarged));
     this.tiles.addEventListener("click", (event) => this.clicked(event));
     this.tiles.addEventListener("dblclick", (event) => { const photo = this.photoOf(event); if (photo) this.lightbox.open(enlarged(photo)); });
-    setInterval(() => this.holdOn(), 60_000);
   }
 
   async show() {
-    this.isShown = true;
     await this.showLabels();
     await this.read(null);
-  }
-
-  hide() {
-    this.isShown = false;
   }
 
   async showLabels() {
@@ -59,13 +53,11 @@ export class GridReview {
     this.paint();
     if (!this.on.label()) return void this.end.replaceChildren(this.on.empty());
     try {
-      const wanted = { seat: this.on.seat, label: Number(this.on.label()), view: bodyOf(this.on.view()), keep: this.sent, after, count: this.size };
-      const { photos } = await api("/api/review/grid", { method: "POST", json: wanted });
+      const photos = await this.claim(this.size, after);
       if (!photos.length && after) return void await this.read(null);
       this.photos = photos;
       this.last = photos.at(-1);
       this.anchor = null;
-      this.claimedAt = Date.now();
       this.paint();
       this.focus(0);
       this.end.replaceChildren(...(photos.length ? [] : [this.on.empty()]));
@@ -74,21 +66,17 @@ export class GridReview {
     }
   }
 
-  get sent() {
-    return this.on.outbox.entries.flatMap(({ body }) => (body.verdicts ?? []).map(({ photo }) => photo)).slice(0, 500);
+  get current() {
+    return this.photos[0];
   }
 
-  async holdOn() {
-    if (!this.isShown || document.hidden || !this.photos.length) return;
-    if (Date.now() - this.claimedAt > 150_000) return void this.show();
-    const keep = [...this.photos.map(({ id }) => id), ...this.sent].slice(0, 500);
-    const wanted = { seat: this.on.seat, label: Number(this.on.label()), view: bodyOf(this.on.view()), keep, count: 0 };
-    try {
-      await api("/api/review/grid", { method: "POST", json: wanted });
-      this.claimedAt = Date.now();
-    } catch (error) {
-      this.on.trouble(error.message);
-    }
+  /** Asks for `count` photos behind a photo; those on the screen stay this tab's. */
+  async claim(count, after = null) {
+    const keep = [...this.photos.map(({ id }) => id), ...this.on.outbox.photos].slice(0, 500);
+    const wanted = { seat: this.on.seat, label: Number(this.on.label()), view: bodyOf(this.on.view()), keep, after, count };
+    const { photos } = await api("/api/review/grid", { method: "POST", json: wanted });
+    this.claimedAt = Date.now();
+    return photos;
   }
 
   paint() {
@@ -145,15 +133,14 @@ export class GridReview {
   paintBar() {
     const { size } = this.ids;
     this.bar.hidden = !this.photos.length;
-    const button = (text, key, act) => h("button", { type: "button", class: "pt-button pt-second pt-compact", "aria-keyshortcuts": key, onclick: act }, text, " ", h("kbd", { "aria-hidden": "true" }, `${key}`.toUpperCase()));
     const name = this.labels.selectedOptions[0]?.textContent.replace(/ \([^(]*\)$/, "") ?? "";
     this.bar.replaceChildren(
       h("strong", {}, size ? `${count(size)} selected` : "The photo with the frame"),
       h("span", { class: "pt-selection-actions" },
-        h("button", { type: "button", class: "pt-button pt-compact", "aria-keyshortcuts": "Enter a", onclick: () => this.accept() }, `Accept “${name}”`, " ", h("kbd", { "aria-hidden": "true" }, "A")),
-        ...this.keyed.filter((label) => String(label.id) !== this.on.label()).map((label) => button(label.name, this.keyed.findIndex(({ id }) => id === label.id) + 1, () => this.give(label))),
-        button("Another", "/", () => this.another()), button("None", "x", () => this.decide("none")), button("Cannot tell", "u", () => this.decide("unsure")),
-        button("Skip", "s", () => this.decide("skip")), button("Next page", "n", () => this.next())));
+        keyButton(`Accept “${name}”`, "Enter a", () => this.accept(), "pt-button pt-compact"),
+        ...this.keyed.filter((label) => String(label.id) !== this.on.label()).map((label) => keyButton(label.name, `${this.keyed.findIndex(({ id }) => id === label.id) + 1}`, () => this.give(label))),
+        keyButton("Another", "/", () => this.another()), keyButton("None", "x", () => this.decide("none")), keyButton("Cannot tell", "u", () => this.decide("unsure")),
+        keyButton("Skip", "s", () => this.decide("skip")), keyButton("Next page", "n", () => this.next())));
   }
 
   get chosen() {
@@ -179,8 +166,7 @@ export class GridReview {
   decide(verdict, label = null) {
     const { chosen } = this;
     if (!chosen.length) return;
-    const verdicts = chosen.map((photo) => ({ photo: photo.id, verdict, label: label?.id ?? null, seen: this.on.outbox.seenOf(photo), reason: null, took_ms: null }));
-    this.on.outbox.decide("grid", verdicts);
+    this.on.outbox.decide("grid", chosen, verdict, { label });
     const at = this.photos.indexOf(chosen[0]);
     const gone = new Set(chosen.map(({ id }) => id));
     this.photos = this.photos.filter(({ id }) => !gone.has(id));
@@ -212,10 +198,8 @@ export class GridReview {
     this.paintPicked();
   }
 
-  async undone(_token, { count: undone }) {
-    if (!undone) return void this.on.trouble("There is nothing of yours left to undo.");
-    this.on.trouble(`Undone: ${plural(undone, "photo has its earlier label", "photos have their earlier labels")} again.`, "info");
-    await this.show();
+  undone() {
+    return this.show();
   }
 
   focus(at) {

@@ -2,6 +2,7 @@
 // It is kept with the tab, so a reload loses nothing; each entry has a token, so sent twice it is still one stroke.
 
 import { api } from "./api.js";
+import { wait } from "./dom.js";
 
 const KEPT = "pt-review-outbox";
 const AGAIN_MS = [500, 1000, 2000, 4000, 8000];
@@ -16,13 +17,19 @@ export class Outbox {
     if (this.entries.length) this.send();
   }
 
-  /** Verdicts as one stroke: `[{ photo, verdict, label, seen, reason, took_ms }]`. Returns its token. */
-  decide(source, verdicts) {
+  /** A verdict of photos, as one stroke; `took_ms` is how long the first of them took. Returns the stroke's token. */
+  decide(source, photos, verdict, { label = null, took_ms = null } = {}) {
+    const verdicts = photos.map((photo, at) => ({ photo: photo.id, verdict, label: label?.id ?? null, seen: this.seenOf(photo), reason: photo.reason ?? null, took_ms: at ? null : took_ms }));
     return this.add({ path: "/api/review/verdicts", body: { token: window.crypto.randomUUID(), source, verdicts } });
   }
 
   undo() {
     return this.add({ path: "/api/review/undo", body: { token: window.crypto.randomUUID() } });
+  }
+
+  /** The photos whose verdicts are still on their way. */
+  get photos() {
+    return this.entries.flatMap(({ body }) => (body.verdicts ?? []).map(({ photo }) => photo));
   }
 
   /** The verdict of a photo that counts by now, where the server has told a newer one than the photo came with. */
@@ -72,7 +79,7 @@ export class Outbox {
       } catch (error) {
         if (!error.isPassing) return this.on.refused(entry, error);
         this.on.waiting(this.entries.length, error);
-        await new Promise((resolve) => setTimeout(resolve, AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)]));
+        await wait(AGAIN_MS[Math.min(tries, AGAIN_MS.length - 1)]);
       }
     }
   }

@@ -2,16 +2,15 @@
 // wait for the server.
 
 import { api } from "./api.js";
-import { h, icon, percent, plural, say } from "./dom.js";
+import { h, icon, percent, plural, say, scored } from "./dom.js";
 import { bodyOf } from "./library_address.js";
 import { LookAlikes } from "./review_alike.js";
 import { askForLabel } from "./review_label.js";
-import { keyOf, reasonOf } from "./review_words.js";
+import { keyButton, keyOf, reasonOf } from "./review_words.js";
 
 const AHEAD = 6;
 const CLAIMED = 10;
 const LONGEST_MS = 10 * 60 * 1000;
-const LEASED_MS = 150 * 1000;
 
 export class SingleReview {
   /** `on`: `seat`, `queue()`, `view()`, `outbox`, `trouble(text)`, `empty()` gives what to show at the end */
@@ -28,7 +27,6 @@ export class SingleReview {
     this.body = h("div", { class: "pt-rev-single" }, this.stage, h("div", { class: "pt-rev-side" }, this.panel, this.alike.element));
     this.element = h("div", {}, this.body, this.end);
     this.reset();
-    setInterval(() => this.holdOn(), 60_000);
   }
 
   reset() {
@@ -60,8 +58,7 @@ export class SingleReview {
   /** Photos that must be on no other screen: those ahead, and those whose verdict is still on its way. */
   get kept() {
     const open = this.cards.filter(({ mine }) => !mine).slice(-40).map(({ id }) => id);
-    const sent = this.on.outbox.entries.flatMap(({ body }) => (body.verdicts ?? []).map(({ photo }) => photo));
-    return [...new Set([...open, ...sent])].slice(0, 500);
+    return [...new Set([...open, ...this.on.outbox.photos])].slice(0, 500);
   }
 
   fill() {
@@ -87,13 +84,6 @@ export class SingleReview {
     cards.push(...fresh);
     fresh.forEach((photo) => this.load(photo));
     if (isEmpty) this.paint();
-  }
-
-  /** Extends the leases of what is on the screen; after a long sleep they are others', and the queue is asked anew. */
-  async holdOn() {
-    if (!this.isShown || document.hidden || !this.current) return;
-    if (Date.now() - this.claimedAt > LEASED_MS) return void this.show();
-    await this.claim(0).catch((error) => this.on.trouble(error.message));
   }
 
   load(photo) {
@@ -145,22 +135,15 @@ export class SingleReview {
       h("ol", { class: "pt-choices", "aria-label": "Labels, best first" }, ...photo.labels.map((label, at) => this.choice(label, at, photo))),
       ...photo.others.map(({ version, labels }) => h("p", { class: "pt-soft" }, `The version ${version} says ${labels[0][1]} (${percent(labels[0][2])}).`)),
       h("div", { class: "pt-rev-actions" },
-        this.action("Another label", "/", () => this.another()), this.action("None of these", "x", () => this.decide("none")),
-        this.action("I cannot tell", "u", () => this.decide("unsure")), this.action("Skip", "s", () => this.decide("skip"))),
+        keyButton("Another label", "/", () => this.another()), keyButton("None of these", "x", () => this.decide("none")),
+        keyButton("I cannot tell", "u", () => this.decide("unsure")), keyButton("Skip", "s", () => this.decide("skip"))),
     ].filter(Boolean));
   }
 
   choice([id, name, score], at, photo) {
-    const fill = h("span", { class: "pt-bar-fill" });
-    fill.style.width = `${Math.max(score * 100, 0.5)}%`;
     const isChosen = photo.mine ? photo.mine.label === id : photo.by_person && photo.shown === name;
     return h("li", {}, h("button", { type: "button", class: "pt-choice", "aria-keyshortcuts": at ? `${at + 1}` : "1 Enter a", "aria-pressed": String(Boolean(isChosen)), onclick: () => this.decide("label", { id, name }) },
-      h("kbd", { "aria-hidden": "true" }, at + 1), h("span", { class: "pt-bar-name" }, name), h("span", { class: "pt-bar-score" }, percent(score)),
-      h("span", { class: "pt-bar", "aria-hidden": "true" }, fill)));
-  }
-
-  action(text, key, act) {
-    return h("button", { type: "button", class: "pt-button pt-second pt-compact", "aria-keyshortcuts": key, onclick: act }, text, " ", h("kbd", { "aria-hidden": "true" }, key.toUpperCase()));
+      h("kbd", { "aria-hidden": "true" }, at + 1), ...scored(name, score)));
   }
 
   async another() {
@@ -176,11 +159,10 @@ export class SingleReview {
     if (!photo) return;
     const alike = verdict === "skip" ? [] : this.alike.picked;
     const took_ms = Math.round(performance.now() - this.shownAt);
-    const about = (one) => ({ photo: one.id, verdict, label: label?.id ?? null, seen: this.on.outbox.seenOf(one), reason: one.reason ?? null, took_ms: one === photo && took_ms < LONGEST_MS ? took_ms : null });
     const words = { label: label?.name, none: "none of these", unsure: "that they cannot tell", skip: "to skip it" }[verdict];
     photo.mine = { label: label?.id ?? null, words };
     this.strokes.push(photo.id);
-    this.on.outbox.decide(alike.length ? "alike" : "single", [photo, ...alike].map(about));
+    this.on.outbox.decide(alike.length ? "alike" : "single", [photo, ...alike], verdict, { label, took_ms: took_ms < LONGEST_MS ? took_ms : null });
     this.go(this.at + 1);
   }
 
@@ -197,13 +179,11 @@ export class SingleReview {
 
   /** What the server has taken back: `photos` are as they are now. */
   undone(token, { photos, count }) {
-    if (!count) return void this.on.trouble("There is nothing of yours left to undo.");
     for (const photo of photos) {
       const at = this.cards.findIndex(({ id }) => id === photo.id);
       if (at >= 0) this.cards[at] = { ...photo, reason: this.cards[at].reason };
     }
     say(count === 1 ? `Undone: ${photos[0].name}` : `Undone: ${plural(count, "photo")}`);
-    if (count > 1) this.on.trouble(`Undone: ${plural(count, "photo has its earlier label", "photos have their earlier labels")} again.`, "info");
     if (token === this.ahead || !photos.length) return void this.paintPanel();
     const at = this.cards.findIndex(({ id }) => id === photos[0].id);
     if (at < 0) this.cards.splice(this.at, 0, photos[0]);

@@ -24,6 +24,11 @@ const KEYS = {
   grid: [["Enter or A", "Accept what is selected"], ["1 to 5", "Give it that label"], ...BOTH, ["Space", "Select the photo"], ["Shift click", "Select up to it"], ["Ctrl A", "Select all"], ["Esc", "Select none"], ["Arrows", "Move"], ["O", "Open it large"], ["N", "Leave the rest, next page"], ["?", "These keys"]],
 };
 
+/** A button and the key that presses it as well: the last of `keys` stands on it. */
+export function keyButton(text, keys, act, look = "pt-button pt-second pt-compact") {
+  return h("button", { type: "button", class: look, "aria-keyshortcuts": keys, onclick: act }, text, " ", h("kbd", { "aria-hidden": "true" }, keys.split(" ").at(-1).toUpperCase()));
+}
+
 /** Shows what the keys do. */
 export function showKeys(mode) {
   const rows = KEYS[mode].flatMap(([key, does]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, does)]);

@@ -98,12 +98,14 @@ export function say(text) {
   region.textContent = text;
 }
 
+/** A label's name, its score, and a bar as long as the score. */
+export function scored(name, score) {
+  const fill = h("span", { class: "pt-bar-fill" });
+  fill.style.width = `${Math.max(score * 100, 0.5)}%`;
+  return [h("span", { class: "pt-bar-name" }, name), h("span", { class: "pt-bar-score" }, percent(score)), h("span", { class: "pt-bar", "aria-hidden": "true" }, fill)];
+}
+
 /** Five labels as bars, best first. */
 export function bars(labels) {
-  return h("ol", { class: "pt-bars", "aria-label": "Labels, best first" }, ...labels.map(([name, score]) => {
-    const fill = h("span", { class: "pt-bar-fill" });
-    fill.style.width = `${Math.max(score * 100, 0.5)}%`;
-    return h("li", {}, h("span", { class: "pt-bar-name" }, name), h("span", { class: "pt-bar-score" }, percent(score)),
-      h("span", { class: "pt-bar", "aria-hidden": "true" }, fill));
-  }));
+  return h("ol", { class: "pt-bars", "aria-label": "Labels, best first" }, ...labels.map(([name, score]) => h("li", {}, ...scored(name, score))));
 }
