@@ -10,6 +10,17 @@ import { mayReview } from "./review_words.js";
 // What an address and a request may carry; more than that goes by the view.
 const MAX_IDS = 2000;
 
+/** Adds to `ids` what a click on a photo picks, or takes it out of them: the photo, or all from `anchor`'s up to it. */
+export function pickPhotos(ids, photos, photo, anchor = null) {
+  const from = photos.findIndex(({ id }) => id === anchor);
+  const to = photos.findIndex(({ id }) => id === photo.id);
+  const range = from >= 0 && to >= 0 ? photos.slice(Math.min(from, to), Math.max(from, to) + 1) : [photo];
+  const adding = !ids.has(photo.id);
+  for (const { id } of range) {
+    if (adding) ids.add(id); else ids.delete(id);
+  }
+}
+
 export class Selection {
   /** `on`: `photos()` in order, `view()`, `total()`, `painted()`, `deleted()`, `trouble(text)` */
   constructor(on) {
@@ -34,14 +45,7 @@ export class Selection {
       this.wholeView = false;
       this.ids = new Set(this.on.photos().map(({ id }) => id));
     }
-    const adding = !this.ids.has(photo.id);
-    const photos = this.on.photos();
-    const from = photos.findIndex(({ id }) => id === this.anchor);
-    const to = photos.findIndex(({ id }) => id === photo.id);
-    const range = event.shiftKey && from >= 0 && to >= 0 ? photos.slice(Math.min(from, to), Math.max(from, to) + 1) : [photo];
-    for (const { id } of range) {
-      if (adding) this.ids.add(id); else this.ids.delete(id);
-    }
+    pickPhotos(this.ids, this.on.photos(), photo, event.shiftKey ? this.anchor : null);
     this.anchor = photo.id;
     this.paint();
   }

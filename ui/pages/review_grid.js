@@ -3,6 +3,7 @@
 import { api } from "./api.js";
 import { count, h, icon, percent, plural, say } from "./dom.js";
 import { bodyOf } from "./library_address.js";
+import { pickPhotos } from "./library_selection.js";
 import { Lightbox } from "./lightbox.js";
 import { askForLabel } from "./review_label.js";
 import { keyButton, keyOf } from "./review_words.js";
@@ -104,11 +105,7 @@ export class GridReview {
   }
 
   pick(photo, isRange) {
-    const from = this.photos.findIndex(({ id }) => id === this.anchor);
-    const to = this.photos.indexOf(photo);
-    const adding = !this.ids.has(photo.id);
-    const range = isRange && from >= 0 ? this.photos.slice(Math.min(from, to), Math.max(from, to) + 1) : [photo];
-    for (const { id } of range) if (adding) this.ids.add(id); else this.ids.delete(id);
+    pickPhotos(this.ids, this.photos, photo, isRange ? this.anchor : null);
     this.anchor = photo.id;
     this.paintPicked();
     say(`${plural(this.ids.size, "photo")} selected`);
