@@ -97,14 +97,14 @@ class LabelsPage {
       below.set(parent, [...(below.get(parent) ?? []), label]);
     }
     this.below = below;
-    const all = this.labels.size <= OPEN_UP_TO;
-    const walk = function* walk(page, parent, depth) {
-      for (const label of below.get(parent) ?? []) {
-        yield [label, depth];
-        if (all ? !page.open.has(label.id) : page.open.has(label.id)) yield* walk(page, label.id, depth + 1);
-      }
-    };
-    yield* walk(this, null, 0);
+    yield* this.walk(null, 0);
+  }
+
+  *walk(parent, depth) {
+    for (const label of this.below.get(parent) ?? []) {
+      yield [label, depth];
+      if (this.isOpen(label)) yield* this.walk(label.id, depth + 1);
+    }
   }
 
   isOpen(label) {

@@ -146,9 +146,7 @@ class LibraryPage {
   afterLabelling(text, undo) {
     this.shown = null;
     this.paint();
-    this.trouble.hidden = false;
-    this.trouble.className = "pt-notice pt-info";
-    this.trouble.replaceChildren(...[icon("info", 20), h("span", {}, text), undo ? h("button", { type: "button", class: "pt-quiet pt-undo", onclick: () => undo().catch((error) => this.say(error.message)) }, "Undo") : null].filter(Boolean));
+    this.say(text, "info", ...(undo ? [h("button", { type: "button", class: "pt-quiet pt-undo", onclick: () => undo().catch((error) => this.say(error.message)) }, "Undo")] : []));
   }
 
   nothing(box) {
@@ -174,9 +172,9 @@ class LibraryPage {
     }
   }
 
-  say(text) {
+  say(text, kind = "bad", ...more) {
     this.trouble.hidden = !text;
-    this.trouble.className = "pt-notice pt-bad";
-    this.trouble.replaceChildren(icon("warning", 20), h("span", {}, text));
+    this.trouble.className = `pt-notice pt-${kind}`;
+    this.trouble.replaceChildren(icon(kind === "info" ? "info" : "warning", 20), h("span", {}, text), ...more);
   }
 }
