@@ -94,7 +94,8 @@ class LabelsPage {
     const below = new Map();
     for (const label of this.labels.values()) {
       const parent = this.labels.has(label.parent) ? label.parent : null;
-      below.set(parent, [...(below.get(parent) ?? []), label]);
+      if (!below.has(parent)) below.set(parent, []);
+      below.get(parent).push(label);
     }
     this.below = below;
     yield* this.walk(null, 0);
