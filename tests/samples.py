@@ -27,6 +27,12 @@ def picture(width: int = 640, height: int = 480, colour: tuple[int, int, int] = 
     return Image.fromarray(np.clip(np.array(colour) * x + blue * y, 0, 255).astype(np.uint8))
 
 
+def scene(seed: int, width: int = 640, height: int = 480) -> Image.Image:
+    """A picture with structure that looks like that of no other seed: no two are near-duplicates."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
 def encoded(image: Image.Image, file_format: str, **options: Any) -> bytes:
     """`image` as a file of a format that Pillow writes."""
     out = io.BytesIO()

@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.browser.tab import Tab
 from tests.integration.web_batches import send_batch
-from tests.samples import encoded, jpeg
+from tests.samples import encoded, jpeg, scene
 from tests.stack import Pages, serving, wait_until
 
 pytestmark = pytest.mark.browser
@@ -21,12 +19,6 @@ def client(stack: Pages) -> Iterator[httpx.Client]:
     """The local admin without a browser."""
     with stack.client() as client:
         yield client
-
-
-def scene(seed: int, size: tuple[int, int] = (640, 480)) -> Image.Image:
-    """A picture with structure, no two of which look alike."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 def copies(seed: int) -> dict[str, bytes]:

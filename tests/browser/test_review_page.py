@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser
 
 from tests.browser.tab import Tab
 from tests.integration.web_batches import send_batch
-from tests.samples import encoded, jpeg
+from tests.samples import encoded, jpeg, scene
 from tests.stack import Pages, phototag_up, wait_until
 
 pytestmark = pytest.mark.browser
@@ -77,7 +75,9 @@ def library(tmp_path_factory: pytest.TempPathFactory, size: Size) -> Iterator[Pa
     """`phototag up` with tagged photos of its own. The tests follow each other in it."""
     with phototag_up(tmp_path_factory.mktemp("review") / "phototag-data") as pages:
         with pages.client() as client:
-            tagged(client, {f"{number:03d}.jpg": encoded(scene(number), "JPEG") for number in range(size.photos)})
+            # near-duplicates would be shown again when their labels differ
+            scenes = (scene(number, 160, 120) for number in range(size.photos))
+            tagged(client, {f"{number:03d}.jpg": encoded(image, "JPEG") for number, image in enumerate(scenes)})
         yield pages
 
 
@@ -107,12 +107,6 @@ def open_review(browser: Browser, library: Pages) -> Iterator[Callable[..., Tab]
     for tab in tabs:
         tab.page.context.close()
     assert complaints == []
-
-
-def scene(seed: int) -> Image.Image:
-    """A picture that looks like no other: no two are near-duplicates, which would be shown again when labels differ."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC)
 
 
 def press(tab: Tab, key: str) -> None:

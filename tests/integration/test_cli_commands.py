@@ -7,12 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.integration.command_line import phototag, query
-from tests.samples import encoded, jpeg, photo_folder
+from tests.samples import encoded, jpeg, photo_folder, scene
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -218,11 +216,10 @@ def test_migrate_is_done_once(tmp_path: Path) -> None:
 
 def test_duplicates_are_listed_and_nothing_is_deleted(tmp_path: Path) -> None:
     """Photos that look alike with the one to keep, a file in two folders; the same facts as JSON."""
-    coarse = np.random.default_rng(5).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    scene = Image.fromarray(coarse).resize((640, 480), Image.Resampling.BICUBIC)
+    large = scene(5)
     for name, data in {
-        "large.jpg": encoded(scene, "JPEG", quality=90),
-        "small.png": encoded(scene.resize((320, 240)), "PNG"),
+        "large.jpg": encoded(large, "JPEG", quality=90),
+        "small.png": encoded(large.resize((320, 240)), "PNG"),
         "a/same.jpg": jpeg(),
         "b/same.jpg": jpeg(),
     }.items():
