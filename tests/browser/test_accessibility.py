@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser.tab import Tab
-from tests.integration.web_batches import send_batch
+from tests.integration.web_batches import finished_batch
 from tests.samples import jpeg
-from tests.stack import Pages, wait_until
+from tests.stack import Pages
 
 pytestmark = pytest.mark.browser
 
@@ -20,9 +20,7 @@ def batch(stack: Pages) -> str:
     """A finished batch of five photos and a file that is none."""
     files = {f"{number}.jpg": jpeg(320, 240, colour=(number * 13, 40, 65)) for number in range(5)} | {"empty.jpg": b""}
     with stack.client() as client:
-        batch = send_batch(client, files)
-        wait_until(lambda: client.get(f"/api/batches/{batch}").json()["state"] == "finished", "it is finished", 90)
-    return batch
+        return finished_batch(client, files)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 from db.schema import Item
 from db.workers import live_workers
 from tests.browser.tab import FINISHED, Tab
-from tests.integration.web_batches import held_batch, release, send_batch
+from tests.integration.web_batches import finished_batch, held_batch, release, send_batch
 from tests.samples import jpeg
-from tests.stack import Pages, serving, wait_until
+from tests.stack import Pages, serving
 from ui.pages.layout import NAVIGATION
 
 pytestmark = pytest.mark.browser
@@ -31,13 +31,6 @@ def photos(count: int, start: int = 0, size: tuple[int, int] = (320, 240)) -> di
     """Photos that differ, by path."""
     colours = [(each % 250, each * 13 % 250, 60 + start) for each in range(count)]
     return {f"IMG_{number:04d}.jpg": jpeg(*size, colour=colour) for number, colour in enumerate(colours)}
-
-
-def finished_batch(client: httpx.Client, files: dict[str, bytes]) -> str:
-    """A batch that workers have finished."""
-    batch = send_batch(client, files)
-    wait_until(lambda: client.get(f"/api/batches/{batch}").json()["state"] == "finished", "the batch is finished", 90)
-    return batch
 
 
 def test_a_batch_moves_without_a_reload(stack: Pages, open_tab: Callable[..., Tab]) -> None:

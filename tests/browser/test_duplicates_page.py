@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from tests.browser.tab import Tab
-from tests.integration.web_batches import send_batch
+from tests.integration.web_batches import finished_batch
 from tests.samples import encoded, jpeg, scene
-from tests.stack import Pages, serving, wait_until
+from tests.stack import Pages, serving
 
 pytestmark = pytest.mark.browser
 
@@ -30,18 +30,11 @@ def copies(seed: int) -> dict[str, bytes]:
     }
 
 
-def tagged(client: httpx.Client, files: dict[str, bytes], name: str = "holiday") -> str:
-    """A batch that workers have finished."""
-    batch = send_batch(client, files, name)
-    wait_until(lambda: client.get(f"/api/batches/{batch}").json()["state"] == "finished", "the batch is finished", 90)
-    return batch
-
-
 def test_photos_that_look_alike_are_shown_with_the_one_to_keep(
     client: httpx.Client, open_tab: Callable[..., Tab]
 ) -> None:
     """The largest is first and marked; what differs stands out; nothing is selected."""
-    tagged(client, copies(1))
+    finished_batch(client, copies(1))
     tab = open_tab("/app/duplicates")
     group = tab.page.locator(".pt-dup", has_text="scene 1 small.jpg")
     group.wait_for()
@@ -59,7 +52,7 @@ def test_photos_that_look_alike_are_shown_with_the_one_to_keep(
 
 def test_nothing_is_deleted_before_the_question_is_answered(client: httpx.Client, open_tab: Callable[..., Tab]) -> None:
     """The question names what goes; "Keep them" keeps them; by keyboard alone."""
-    tagged(client, copies(2))
+    finished_batch(client, copies(2))
     tab = open_tab("/app/duplicates")
     group = tab.page.locator(".pt-dup", has_text="scene 2 small.jpg")
     group.wait_for()
@@ -85,7 +78,7 @@ def test_nothing_is_deleted_before_the_question_is_answered(client: httpx.Client
 
 def test_what_is_selected_is_what_is_deleted(client: httpx.Client, open_tab: Callable[..., Tab]) -> None:
     """The request names exactly those photos; the group becomes one line, or the page says what went wrong."""
-    tagged(client, copies(3))
+    finished_batch(client, copies(3))
     tab = open_tab("/app/duplicates")
     tab.expected_statuses |= {404, 405}
     group = tab.page.locator(".pt-dup", has_text="scene 3 small.jpg")
@@ -107,7 +100,7 @@ def test_what_is_selected_is_what_is_deleted(client: httpx.Client, open_tab: Cal
 
 def test_different_photos_are_told_apart_and_put_back(client: httpx.Client, open_tab: Callable[..., Tab]) -> None:
     """For good, and undone with one key press."""
-    tagged(client, copies(4))
+    finished_batch(client, copies(4))
     tab = open_tab("/app/duplicates")
     tab.page.locator(".pt-dup", has_text="scene 4 small.jpg").get_by_role("button", name="These are different").click()
     tab.until_text("Different photos")
@@ -130,7 +123,7 @@ def test_files_with_the_same_bytes_are_on_a_tab_of_their_own(
 ) -> None:
     """With their paths and batches; the address names the tab, "back" goes back."""
     same = jpeg(colour=(9, 99, 199))
-    tagged(client, {"a/first.jpg": same, "b/second.jpg": same}, name="two folders")
+    finished_batch(client, {"a/first.jpg": same, "b/second.jpg": same}, name="two folders")
     tab = open_tab("/app/duplicates")
 
     tab.page.get_by_role("button", name="Same file in several places").click()
@@ -161,7 +154,7 @@ def test_without_duplicates_the_page_says_what_to_do(open_tab: Callable[..., Tab
 def test_names_never_become_html(client: httpx.Client, open_tab: Callable[..., Tab]) -> None:
     """On the page and in the question."""
     evil = "<img src=x onerror=window.evil=1>"
-    tagged(client, {f"{evil} {name}": data for name, data in copies(6).items()})
+    finished_batch(client, {f"{evil} {name}": data for name, data in copies(6).items()})
     tab = open_tab("/app/duplicates")
     group = tab.page.locator(".pt-dup", has_text="scene 6 small.jpg")
     group.wait_for()
@@ -182,7 +175,7 @@ def test_the_page_fits_the_screen(
     """No sideways scrolling, whatever the names."""
     same = jpeg(colour=(99, 9, 199))
     long_name = "a-very-long-name" * 8
-    tagged(
+    finished_batch(
         client,
         {f"{long_name} {name}": data for name, data in copies(7).items()} | {f"{long_name}/1.jpg": same, "2.jpg": same},
     )
@@ -200,7 +193,7 @@ def test_nothing_is_wrong_for_who_cannot_see(
 ) -> None:
     """axe-core on both tabs, with something selected, and on the question; light and dark."""
     same = jpeg(colour=(99, 199, 9))
-    tagged(client, copies(8) | {"x/1.jpg": same, "y/2.jpg": same})
+    finished_batch(client, copies(8) | {"x/1.jpg": same, "y/2.jpg": same})
     found: list[str] = []
 
     for scheme in ("light", "dark"):

@@ -8,9 +8,9 @@ from sqlalchemy import select
 
 from db.schema import Label, Photo
 from tests.browser.tab import Tab
-from tests.integration.web_batches import send_batch
+from tests.integration.web_batches import finished_batch
 from tests.samples import jpeg
-from tests.stack import Pages, wait_until
+from tests.stack import Pages
 
 pytestmark = pytest.mark.browser
 
@@ -22,8 +22,7 @@ def client(stack: Pages) -> Iterator[httpx.Client]:
     """The local admin without a browser; five photos of two colours are tagged."""
     files = {f"{n}.jpg": jpeg(320, 240, colour=(220, 10 + n, 10) if n < 3 else (10, 10 + n, 220)) for n in range(5)}
     with stack.client() as client:
-        batch = send_batch(client, files)
-        wait_until(lambda: client.get(f"/api/batches/{batch}").json()["state"] == "finished", "it is finished", 90)
+        finished_batch(client, files)
         yield client
 
 

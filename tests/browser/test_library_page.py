@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.tab import Tab
-from tests.integration.web_batches import send_batch
+from tests.integration.web_batches import finished_batch
 from tests.samples import DATE_TIME_ORIGINAL, jpeg
-from tests.stack import Pages, wait_until
+from tests.stack import Pages
 
 pytestmark = pytest.mark.browser
 
@@ -34,13 +33,7 @@ def library(stack: Pages) -> Iterator[str]:
             jpeg(160, 120, colour=(colour[0], colour[1] + number % 10, colour[2]), exif=exif) + str(number).encode()
         )
     with stack.client() as client:
-        yield finished(client, files, "library")
-
-
-def finished(client: httpx.Client, files: dict[str, bytes], name: str) -> str:
-    batch = send_batch(client, files, name)
-    wait_until(lambda: client.get(f"/api/batches/{batch}").json()["state"] == "finished", "the batch is finished", 90)
-    return batch
+        yield finished_batch(client, files, "library")
 
 
 def query(page: Page) -> dict[str, str]:
@@ -209,7 +202,7 @@ def test_selected_photos_are_downloaded_exported_and_tagged_again(library: str, 
 def test_deleting_is_asked_about_and_done(stack: Pages, open_tab: Callable[..., Tab]) -> None:
     """By the bar, by a key, and from one photo."""
     with stack.client() as client:
-        batch = finished(client, {f"doomed_{n}.jpg": jpeg(64, 48, colour=(9, n, 77)) for n in range(4)}, "doomed")
+        batch = finished_batch(client, {f"doomed_{n}.jpg": jpeg(64, 48, colour=(9, n, 77)) for n in range(4)}, "doomed")
     tab = open_tab(f"/app/library?batch={batch}&sort=name")
     page = tab.page
     tab.until(f"{TILES} === 4")
@@ -263,7 +256,7 @@ def test_a_screen_of_photos_is_light_and_kept_by_the_browser(
     """60 photos of a busy scene weigh less than 2 MB, and nothing when they are seen again."""
     busy = {f"busy_{number}.jpg": noisy(number) for number in range(60)}
     with stack.client() as client:
-        batch = finished(client, busy, "busy")
+        batch = finished_batch(client, busy, "busy")
     tab = open_tab(f"/app/library?batch={batch}", viewport=(1280, 4000))
     transferred = "performance.getEntriesByType('resource').filter(({name}) => name.includes('/media/')).map((r) => r.transferSize)"
     complete = (
@@ -286,7 +279,7 @@ def test_what_a_file_says_of_itself_is_shown_and_harmless(stack: Pages, open_tab
     exif = {MAKE: "=cmd|' /C calc'!A0 <script>document.title='owned'</script>", MODEL: "\x1b[31mred\u202egpj.exe\n"}
     files = {f"{hostile}\u202e.jpg": jpeg(64, 48, colour=(3, 3, 99), exif=exif)}
     with stack.client() as client:
-        batch = finished(client, files, hostile)
+        batch = finished_batch(client, files, hostile)
         table = client.get("/api/library/export.csv", params={"batch": batch}).text
         (tile,) = client.get("/api/library", params={"batch": batch}).json()["photos"]
         camera = client.get(f"/api/library/photos/{tile['id']}").json()["facts"]["camera"]

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.tab import Tab
-from tests.integration.web_batches import send_batch
+from tests.integration.web_batches import finished_batch
 from tests.samples import encoded, jpeg, scene
 from tests.stack import Pages, phototag_up, wait_until
 
@@ -77,14 +77,8 @@ def library(tmp_path_factory: pytest.TempPathFactory, size: Size) -> Iterator[Pa
         with pages.client() as client:
             # near-duplicates would be shown again when their labels differ
             scenes = (scene(number, 160, 120) for number in range(size.photos))
-            tagged(client, {f"{number:03d}.jpg": encoded(image, "JPEG") for number, image in enumerate(scenes)})
+            finished_batch(client, {f"{number:03d}.jpg": encoded(image, "JPEG") for number, image in enumerate(scenes)})
         yield pages
-
-
-def tagged(client: httpx.Client, files: dict[str, bytes]) -> None:
-    """Sends photos and waits until all are tagged."""
-    batch = send_batch(client, files, "review")
-    wait_until(lambda: client.get(f"/api/batches/{batch}").json()["state"] == "finished", "all are tagged", 90)
 
 
 @pytest.fixture
@@ -208,7 +202,7 @@ def test_a_page_is_relabelled_in_one_stroke_and_restored_by_one_undo(
 ) -> None:
     """A page of one label: all selected, another label, undone."""
     with library.client() as client:
-        tagged(
+        finished_batch(
             client, {f"red{n:03d}.jpg": jpeg(64, 48, colour=(230, 20, 20)) + f" {n}".encode() for n in range(size.grid)}
         )
         shown = photos_of(client)
@@ -255,7 +249,7 @@ def test_the_next_photo_is_painted_at_once(
     """From the key to the frame with the next photo: under 150 ms, at four keys a second, photos of real size."""
     with library.client() as client:
         paths = sorted((shared / "photos" / "library").rglob("*.JPEG"))[:60]
-        tagged(client, {path.name: path.read_bytes() for path in paths})
+        finished_batch(client, {path.name: path.read_bytes() for path in paths})
     tab = open_review("?name=jpeg", "Eve", script=MEASURE)
     tab.until("document.querySelector('.pt-rev-frame img')?.naturalWidth > 0")
     time.sleep(2)  # the photos ahead are loaded while a person looks at the first one

@@ -1,4 +1,4 @@
-"""Batches for the tests of the pages: sent by HTTP, tagged without a worker through the functions that a worker uses."""
+"""Batches for the tests of the pages: sent by HTTP; tagged by workers, or without one through the functions they use."""
 
 import httpx
 from sqlalchemy import update
@@ -14,7 +14,7 @@ from db.schema import Item
 from db.settings import DataSettings
 from db.users import local_admin
 from tests.samples import encoded, picture
-from tests.stack import Pages
+from tests.stack import Pages, wait_until
 
 WORKER = "test-worker"
 
@@ -29,6 +29,13 @@ def send_batch(client: httpx.Client, files: dict[str, bytes], name: str = "holid
         answer = client.put(f"/api/batches/{batch}/files/{number}", params=query, content=data)
         assert answer.status_code == 200, answer.text
     assert client.post(f"/api/batches/{batch}/seal", json={"count": len(files)}).status_code == 200
+    return batch
+
+
+def finished_batch(client: httpx.Client, files: dict[str, bytes], name: str = "holiday") -> str:
+    """As `send_batch`, where workers run; returns when they have finished it."""
+    batch = send_batch(client, files, name)
+    wait_until(lambda: client.get(f"/api/batches/{batch}").json()["state"] == "finished", "the batch is finished", 90)
     return batch
 
 
