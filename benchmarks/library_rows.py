@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from db.batches import create_batch
@@ -33,6 +33,15 @@ PATTERNS = ("IMG_{n:04}.JPG", "DSC_{n:04}.JPG", "P10{n:05}.JPG", "DSCF{n:04}.JPG
 PLACES = "rome berlin reykjavík lisbon beach garden wedding birthday hike winter".split()
 EXIF = json.dumps({"lens": "EF 24-70mm f/2.8", "exposure_s": 0.008, "f_number": 5.6, "iso": 100, "focal_length_mm": 35})
 TABLES = (Photo, PhotoWord, Item)
+
+
+def fill_empty(database: Database, rows: int) -> bool:
+    """Writes the library into a database without photos; returns whether it had none."""
+    with database.reading() as session:
+        is_empty = session.scalar(select(Photo.id).limit(1)) is None
+    if is_empty:
+        fill(database, rows)
+    return is_empty
 
 
 def fill(database: Database, rows: int, seed: int = 7) -> None:

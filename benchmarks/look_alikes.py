@@ -10,14 +10,13 @@ given. The second compares the twenty nearest by code with the ten nearest by ex
 import argparse
 import os
 import resource
-import shutil
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 import numpy as np
-from lease_store import postgres, show, timed
+from databases import measure_one
+from lease_store import show, timed
 from sqlalchemy import insert, text
 
 from db.errors import Refusal
@@ -52,15 +51,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.folder is not None:
         compare(options.folder, options.backbone)
-    elif options.postgres is not None:
-        with postgres(options.postgres or None) as url:
-            measure("PostgreSQL", Database(url), options.photos, options.rounds)
     else:
-        folder = Path(tempfile.mkdtemp(prefix="phototag-bench-"))
-        try:
-            measure("SQLite", Database(f"sqlite:///{folder / 'bench.sqlite3'}"), options.photos, options.rounds)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        measure_one(lambda name, database: measure(name, database, options.photos, options.rounds), options.postgres)
 
 
 def measure(name: str, database: Database, photos: int, rounds: int) -> None:

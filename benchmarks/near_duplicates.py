@@ -8,13 +8,11 @@ resembles one photo. On PostgreSQL only with --postgres: without a URL a server 
 
 import argparse
 import random
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from lease_store import postgres, show, timed
+from databases import measure_one
+from lease_store import show, timed
 from sqlalchemy import insert, text
 
 from db.duplicates import list_groups
@@ -37,15 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--postgres", nargs="?", const="", help="URL of an empty database")
     options = parser.parse_args()
-    if options.postgres is not None:
-        with postgres(options.postgres or None) as url:
-            measure("PostgreSQL", Database(url), options.hashes, options.rounds)
-        return
-    folder = Path(tempfile.mkdtemp(prefix="phototag-bench-"))
-    try:
-        measure("SQLite", Database(f"sqlite:///{folder / 'bench.sqlite3'}"), options.hashes, options.rounds)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    measure_one(lambda name, database: measure(name, database, options.hashes, options.rounds), options.postgres)
 
 
 def measure(name: str, database: Database, hashes: int, rounds: int) -> None:

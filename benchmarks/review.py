@@ -11,15 +11,13 @@ started in a temporary folder.
 import argparse
 import itertools
 import random
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from library import Timing, clock, filters, postgres, shown
-from library_rows import fill
+from databases import add_options, measure_both, vacuum
+from library import Timing, clock, filters, shown
+from library_rows import fill_empty
 from review_rows import fill_reviews
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -49,37 +47,24 @@ Times = dict[str, list[float]]
 def main() -> None:
     """Measures both databases."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    add_options(parser)
     parser.add_argument("--verdicts", type=int, default=200_000)
-    parser.add_argument("--sqlite", type=Path, help="file to use, or to make and keep")
-    parser.add_argument("--postgres", help="URL of an empty database, or of one that was made so")
-    parser.add_argument("--only", choices=["sqlite", "postgres"], help="one of the databases")
-    parser.add_argument("--cpu", action="store_true", help="time on the processor only, where others use the machine")
+    parser.add_argument("--only", default="", choices=["sqlite", "postgres"], help="one of the databases")
     options = parser.parse_args()
     Timing.on_cpu = options.cpu
-    folder = Path(tempfile.mkdtemp(prefix="phototag-bench-"))
-    try:
-        if options.only != "postgres":
-            path = options.sqlite or folder / "bench.sqlite3"
-            measure("SQLite", Database(f"sqlite:///{path.absolute()}"), options.rows, options.verdicts)
-        if options.only != "sqlite":
-            with postgres(options.postgres) as url:
-                measure("PostgreSQL", Database(url), options.rows, options.verdicts)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    measure_both(
+        lambda name, database: measure(name, database, options.rows, options.verdicts),
+        *(options.sqlite, options.postgres, options.only),
+    )
 
 
 def measure(name: str, database: Database, rows: int, verdicts: int) -> None:
     """Prints a line for each kind of request."""
     upgrade(database)
     began = time.perf_counter()
-    with database.reading() as session:
-        is_empty = session.scalar(select(Photo.id).limit(1)) is None
-    if is_empty:
-        fill(database, rows)
+    if fill_empty(database, rows):
         fill_reviews(database, verdicts)
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("SELECT 1" if database.is_sqlite else "VACUUM ANALYZE"))
+        vacuum(database)
     made_s = time.perf_counter() - began
     print(f"{name}: {rows:,} photos, {verdicts:,} verdicts, made in {made_s:.0f} s; ms: median / p95 / max")
     chance = random.Random(5)
