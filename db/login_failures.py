@@ -112,7 +112,7 @@ def _locked_rows(session: Session, key: str, address: str, now: dt.datetime) -> 
 
 
 def _key(name: str) -> str:
-    return person_key(" ".join(name.split()))[:MAX_CHARS] or "?"
+    return person_key(name)[:MAX_CHARS] or "?"
 
 
 def _lock_after(failures: int) -> dt.timedelta:

@@ -192,7 +192,8 @@ def person_name(raw: str) -> str:
 def person_key(name: str) -> str:
     """What the spellings of one person's name have in common; unique in the table. Takes anything, for looking up."""
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-    return "".join(c for c in folded if not _is_unprintable(c))[:MAX_PERSON_KEY_CHARS]
+    visible = "".join(c for c in folded if c.isspace() or not _is_unprintable(c))
+    return " ".join(visible.split())[:MAX_PERSON_KEY_CHARS]
 
 
 def _shown(part: str) -> str:

@@ -4,24 +4,26 @@ A person's strokes are written one after the other, so that a request that is se
 taken in the order person, photos; the person's row is changed by nothing that holds photos.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, exists, select
+from sqlalchemy import BigInteger, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.errors import ConflictError, NotAllowedError, NotFoundError
 from db.library_filter import SEES_ALL
-from db.merged_labels import standing_for
+from db.merged_labels import standing, standing_for
 from db.review_hints import raise_contradictions
 from db.review_rows import add_reviews
 from db.schema import Label, Review, ReviewAction, User
 from db.session import is_sqlite, utc_now
-from db.shown import counting_review, lock_photos, show_what_counts
+from db.shown import LABELLED, counting_review, lock_photos, show_what_counts
 from db.statements import as_json, json_rows, table_of
 
 Verdict = Literal["label", "none", "unsure", "skip"]
+# Those that can count for a photo.
+Decision = Literal["label", "none", "unsure"]
 # What a person takes back with one key. Imports and scripts name the action that they mean.
 ON_PAGES = ("single", "grid", "alike", "library")
 
@@ -50,11 +52,13 @@ class Conflict(NamedTuple):
 
     Attributes:
         by: who.
-        label: the label they gave; None: they gave none.
+        verdict: what they said: label, none or unsure.
+        label: the label they gave, with the verdict "label" only.
     """
 
     photo_id: int
     by: str
+    verdict: Decision
     label: str | None
 
 
@@ -146,6 +150,14 @@ def undo(session: Session, user: User, *, token: str, action_id: int | None = No
     return Undone(new_id, target.id, photo_ids)
 
 
+def counting_ids(session: Session, photo_ids: Collection[int]) -> dict[int, int]:
+    """By photo the id of the review that counts; 0 where none does. See `Said.seen`."""
+    new = json_rows(sqlite=is_sqlite(session), photo_id=BigInteger())
+    query = select(new.c.photo_id, func.coalesce(counting_review(new.c.photo_id), 0).label("review_id"))
+    rows = session.execute(query, as_json([photo_id] for photo_id in sorted(set(photo_ids))))
+    return {row.photo_id: row.review_id for row in rows}
+
+
 def undoable(session: Session, user: User) -> bool:
     """Whether there is something that `undo` would take back."""
     return _last_standing(session, user) is not None
@@ -218,16 +230,20 @@ def _conflicts(session: Session, said: Sequence[Said]) -> list[Conflict]:
         return []
     new = json_rows(sqlite=is_sqlite(session), photo_id=BigInteger())
     query = (
-        select(Review.photo_id, Review.id, User.name.label("by"), Label.name.label("label"))
+        select(Review.photo_id, Review.id, User.name.label("by"), Review.verdict, Label.name.label("label"))
         .select_from(new)
         .join(Review, Review.id == counting_review(new.c.photo_id))
         .join(ReviewAction, ReviewAction.id == Review.action_id)
         .join(User, User.id == ReviewAction.user_id)
-        .outerjoin(Label, Label.id == Review.label_id)
+        .outerjoin(Label, Label.id == standing(Review.label_id))
         .order_by(Review.photo_id)
     )
     rows = session.execute(query, as_json([photo_id] for photo_id in sorted(seen)))
-    return [Conflict(row.photo_id, row.by, row.label) for row in rows if row.id != seen[row.photo_id]]
+    return [
+        Conflict(row.photo_id, row.by, "label" if row.verdict in LABELLED else row.verdict, row.label)
+        for row in rows
+        if row.id != seen[row.photo_id]
+    ]
 
 
 def _repeated(session: Session, action: ReviewAction, by_photo: Mapping[int, Said]) -> Outcome:

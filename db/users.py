@@ -40,7 +40,7 @@ def get_user(session: Session, user_id: int) -> User:
 
 def user_named(session: Session, name: str) -> User | None:
     """The person with this name, in whatever case it is written."""
-    return session.scalars(select(User).where(User.name_key == person_key(" ".join(name.split())))).one_or_none()
+    return session.scalars(select(User).where(User.name_key == person_key(name))).one_or_none()
 
 
 def find_user(session: Session, name: str) -> User:

@@ -11,6 +11,7 @@ from db.label_import import ImportItem, ensure_import_label, give_labels, is_all
 from db.schema import User
 from db.session import Database
 from ui.class_folders import Folders, Layout, folders_of, layout_of
+from ui.review_shapes import said_words
 
 # Photos that get their labels in one action; a repeat finds the same ones under the same token.
 WINDOW = 200
@@ -118,9 +119,9 @@ class FolderLabels:
             token = f"{word} {batch_id} {window[0].archive_number} {_window(window[0])[1]}"
             outcome = give_labels(session, self.user, labels, token=token, replace=self.replace)
         self.labels.update(self._given[photo_id].name for photo_id in outcome.photo_ids if photo_id in labels)
-        for photo_id, by, label in outcome.conflicts:
-            other = f"{by} said {label or 'something else'}"
-            self.conflicts.append((paths[photo_id], self._given[photo_id].name, other))
+        for conflict in outcome.conflicts:
+            other = f"{conflict.by} said {said_words(conflict.verdict, conflict.label)}"
+            self.conflicts.append((paths[conflict.photo_id], self._given[conflict.photo_id].name, other))
 
     def _target(self, session: Any, folders: Folders) -> Target:
         try:

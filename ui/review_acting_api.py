@@ -1,12 +1,13 @@
 """JSON routes of the page Review that write: verdicts on one photo, on a page, on a selection of the Library, and undo."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
 
 from db.errors import LimitExceededError, NotFoundError
 from db.review_cards import review_cards
-from db.reviews import Conflict, Said, record_verdicts, undo
+from db.reviews import Conflict, Said, counting_ids, record_verdicts, undo
 from db.session import Database
 from ui.access import Reviewer
 from ui.library_acting_api import selected_ids
@@ -30,9 +31,9 @@ def review_acting_routes(database: Database) -> APIRouter:
         said = [one.said for one in stroke.verdicts]
         with database.transaction() as session:
             outcome = record_verdicts(session, user, said, token=stroke.token, source=stroke.source)
-            seen = {card.photo_id: card.seen for card in review_cards(session, outcome.photo_ids)}
+            seen = counting_ids(session, outcome.photo_ids)
         return {
-            "done": [{"photo": photo_id, "seen": seen.get(photo_id, 0)} for photo_id in outcome.photo_ids],
+            "done": _done(seen),
             "conflicts": [_conflict(conflict) for conflict in outcome.conflicts],
         }
 
@@ -58,16 +59,22 @@ def review_acting_routes(database: Database) -> APIRouter:
             try:
                 undone = undo(session, user, token=asked.token)
             except NotFoundError:  # nothing of theirs is left
-                return {"photos": [], "count": 0}
+                return {"photos": [], "done": [], "count": 0}
             cards = review_cards(session, undone.photo_ids[:SHOWN_UNDONE])
-        return {"photos": [card_shape(card) for card in cards], "count": len(undone.photo_ids)}
+            seen = counting_ids(session, undone.photo_ids)
+        return {"photos": [card_shape(card) for card in cards], "done": _done(seen), "count": len(undone.photo_ids)}
 
     return router
+
+
+def _done(seen: Mapping[int, int]) -> list[dict[str, int]]:
+    """Which verdict counts for each photo now: the page names it with the next one."""
+    return [{"photo": photo_id, "seen": review_id} for photo_id, review_id in seen.items()]
 
 
 def _conflict(conflict: Conflict) -> dict[str, Any]:
     return {
         "photo": conflict.photo_id,
         "by": conflict.by,
-        "words": said_words("label" if conflict.label else "none", conflict.label),
+        "words": said_words(conflict.verdict, conflict.label),
     }

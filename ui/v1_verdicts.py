@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.labels import ids_of_names
 from db.review_list import list_verdicts
-from db.reviews import Outcome, Said, record_verdicts, undo
+from db.reviews import Decision, Outcome, Said, record_verdicts, undo
 from db.session import Database
 from ui.v1_fields import MAX_ID, TOKEN, Answer, Asked, Id, Limit, Reviewer, RowCursor, next_page, said
 from ui.v1_photo_shapes import VerdictPage, verdict_answer
@@ -82,7 +82,8 @@ class ConflictAnswer(Answer):
 
     photo_id: int
     by: Annotated[str, Field(description="Whose.")]
-    label: str | None
+    verdict: Annotated[Decision, Field(description="What they said.")]
+    label: Annotated[str | None, Field(description="With the verdict label only.")]
 
 
 class Recorded(Answer):
@@ -166,7 +167,7 @@ def _said(session: Session, verdicts: Sequence[Verdict]) -> list[Said]:
 def _recorded(asked: Verdicts, outcome: Outcome) -> Recorded:
     asked_for = {one.photo_id for one in asked.verdicts}
     conflicts = [
-        ConflictAnswer(photo_id=one.photo_id, by=one.by, label=one.label)
+        ConflictAnswer(photo_id=one.photo_id, by=one.by, verdict=one.verdict, label=one.label)
         for one in outcome.conflicts
         if one.photo_id in asked_for
     ]

@@ -147,8 +147,9 @@ def test_photos_are_decided_by_keys_alone_with_undo_and_reload(
         undone = [photo for photo, *_ in decided[: -size.undone - 1 : -1]]
         for photo in undone:
             tab.page.keyboard.press("z")
-            tab.until(f"({FRAME}) === {str(photo)!r}")
+            assert tab.page.evaluate(FRAME) == str(photo), "at once, whatever is still on its way"
         tab.until(IS_SENT)
+        assert tab.page.evaluate(FRAME) == str(undone[-1]), "what the server answered changed the screen"
         tab.page.reload()
         tab.until(f"!!({FRAME})")
         for photo, *_ in decided[-size.undone - 1 : -size.undone - size.undone_later - 1 : -1]:

@@ -192,10 +192,10 @@ def test_the_same_files_go_on_after_a_reload(tab: Tab, photos: Path) -> None:
     tab.until_text("The connection broke off. Trying again")
     arrived = set(sent[:10])
     tab.page.on("dialog", lambda dialog: dialog.accept())
-    held["on"] = False
-    sent.clear()
     tab.page.reload()
     tab.until("!!document.querySelector('.pt-zone')")
+    held["on"] = False
+    sent.clear()
     tab.page.set_input_files("#pt-choose-folder", photos)
     tab.until(ON_BATCH, 60)
     tab.until(FINISHED, 60)

@@ -129,7 +129,7 @@ def test_a_photo_that_somebody_decided_meanwhile_is_a_conflict(
     seen = ok(say(api, {"photo_id": photos[0], "label": "dog", "seen": counting}))
 
     assert (recorded["photo_ids"], recorded["missing"]) == ([photos[1]], [2**60])
-    assert recorded["conflicts"] == [{"photo_id": photos[0], "by": name, "label": "cat"}]
+    assert recorded["conflicts"] == [{"photo_id": photos[0], "by": name, "verdict": "label", "label": "cat"}]
     assert (nothing["action_id"], nothing["photo_ids"]) == (None, [])
     assert seen["photo_ids"] == [photos[0]]
 

@@ -106,6 +106,7 @@ def test_a_stroke_that_arrives_twice_is_one_and_one_undo_takes_it_back(ann: http
     assert [one["photo"] for one in first.json()["done"]] == photos
     assert {(one["shown"], one["by_person"]) for one in shown} == {("cat", True)}
     assert undone["count"] == undone_again["count"] == 3
+    assert undone["done"] == [{"photo": photo, "seen": 0} for photo in photos]
     assert {(one["shown"], one["by_person"]) for one in restored} == {("dog", False)}
     assert [event["what"] for event in restored[0]["history"]][-2:] != []
 
@@ -146,7 +147,7 @@ def test_nothing_left_to_undo_is_no_error(pages: Pages, tagged: list[int]) -> No
     with pages.client("Zoe", role="reviewer") as zoe:
         answer = zoe.post("/api/review/undo", json={"token": new_token()})
 
-    assert (answer.status_code, answer.json()) == (200, {"photos": [], "count": 0})
+    assert (answer.status_code, answer.json()) == (200, {"photos": [], "done": [], "count": 0})
 
 
 @pytest.mark.parametrize(

@@ -151,12 +151,8 @@ class ReviewPage {
   }
 
   done({ path, body }, answer) {
-    if (path.endsWith("/undo")) {
-      for (const photo of answer.photos) this.outbox.know(photo.id, photo.seen);
-      this.undone(body.token, answer);
-      return;
-    }
     for (const { photo, seen } of answer.done) this.outbox.know(photo, seen);
+    if (path.endsWith("/undo")) return void this.undone(body.token, answer);
     if (!answer.conflicts.length) return;
     const [{ by, words }] = answer.conflicts;
     this.say(`${by} was faster with ${plural(answer.conflicts.length, "photo")} and said ${words}; that stays. Open it again to change it.`, "info");

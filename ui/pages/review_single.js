@@ -33,6 +33,7 @@ export class SingleReview {
     this.cards = [];
     this.at = 0;
     this.strokes = [];
+    this.ahead = new Set();
     this.complete = false;
     this.reading = null;
     this.pictures.clear();
@@ -173,7 +174,7 @@ export class SingleReview {
     if (!this.strokes.length || at < 0) return;
     this.strokes.pop();
     this.cards[at].mine = null;
-    this.ahead = token;
+    this.ahead.add(token);
     this.go(at);
   }
 
@@ -184,7 +185,7 @@ export class SingleReview {
       if (at >= 0) this.cards[at] = { ...photo, reason: this.cards[at].reason };
     }
     say(count === 1 ? `Undone: ${photos[0].name}` : `Undone: ${plural(count, "photo")}`);
-    if (token === this.ahead || !photos.length) return void this.paintPanel();
+    if (this.ahead.delete(token) || !photos.length) return void this.paintPanel();
     const at = this.cards.findIndex(({ id }) => id === photos[0].id);
     if (at < 0) this.cards.splice(this.at, 0, photos[0]);
     this.go(at < 0 ? this.at : at);

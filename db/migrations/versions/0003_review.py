@@ -108,7 +108,7 @@ def _add_name_key() -> None:
     change = sa.text("UPDATE users SET name_key = :key WHERE id = :id")
     for row in connection.execute(sa.text("SELECT id, name FROM users")).all():
         folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", row.name).casefold())
-        connection.execute(change, {"id": row.id, "key": folded})
+        connection.execute(change, {"id": row.id, "key": " ".join(folded.split())})
     op.create_index("ix_users_name_key", "users", ["name_key"], unique=True)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from db.errors import ConflictError, NotAllowedError, NotFoundError
 from db.labels import ensure_labels
 from db.model_versions import version_label_ids
-from db.reviews import Conflict, Said, record_verdicts
+from db.reviews import Conflict, Said, counting_ids, record_verdicts
 from db.schema import Label, Photo, PhotoHash, Review, ReviewAction, ReviewHint
 from db.session import Database, utc_now
 from tests.library_rows import add_user
@@ -125,7 +125,10 @@ def test_what_somebody_else_decided_meanwhile_is_left_out(database: Database) ->
         outcome = record_verdicts(session, bob, said, token="t", source="grid")
         again = record_verdicts(session, bob, said, token="t", source="grid")
 
-        assert (outcome.photo_ids, outcome.conflicts) == (photo_ids[1:], [Conflict(photo_ids[0], "ann", "dog")])
+        assert (outcome.photo_ids, outcome.conflicts) == (
+            photo_ids[1:],
+            [Conflict(photo_ids[0], "ann", "label", "dog")],
+        )
         assert (again.photo_ids, again.conflicts) == (outcome.photo_ids, outcome.conflicts)
         assert shown_name(session, photo_ids[0]) == "dog"
 
@@ -140,8 +143,31 @@ def test_a_stroke_of_which_nothing_is_left_writes_no_action(database: Database) 
         outcome = say(session, bob, [photo_id, 987_654], "unsure", seen=0)
 
         assert (outcome.action_id, outcome.photo_ids) == (None, [])
-        assert outcome.conflicts == [Conflict(photo_id, "ann", None)]
+        assert outcome.conflicts == [Conflict(photo_id, "ann", "none", None)]
         assert session.scalars(select(func.count()).where(ReviewAction.user_id == bob.id)).one() == 0
+
+
+def test_a_conflict_tells_what_counts_now(database: Database) -> None:
+    """That they cannot tell is not that no label fits, and a merged label is told as what it stands for."""
+    with database.transaction() as session:
+        photo_ids = tagged_photos(session, add_version(session), 2)
+        ann, bob = add_user(session, "ann", "reviewer"), add_user(session, "bob", "reviewer")
+        cat, feline = label_id(session, "cat"), label_id(session, "feline")
+        say(session, ann, photo_ids[:1], "unsure")
+        say(session, ann, photo_ids[1:], label_id=cat)
+        session.execute(update(Label).where(Label.id == cat).values(merged_into_id=feline))
+
+        outcome = say(session, bob, photo_ids, "none", seen=0)
+
+        assert outcome.conflicts == [
+            Conflict(photo_ids[0], "ann", "unsure", None),
+            Conflict(photo_ids[1], "ann", "label", "feline"),
+        ]
+        counting = counting_ids(session, [*photo_ids, 987_654])
+        assert counting == {
+            **dict(session.execute(select(Review.photo_id, Review.id).where(Review.photo_id.in_(photo_ids))).all()),
+            987_654: 0,
+        }
 
 
 def test_a_verdict_that_was_seen_is_replaced(database: Database) -> None:

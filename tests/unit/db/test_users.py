@@ -35,6 +35,16 @@ def test_a_name_is_one_person_s_in_whatever_case_it_is_written(database: Databas
         assert [user.name for user in list_users(session)] == ["admin", "Zo\xeb Strauß"]
 
 
+def test_a_name_is_found_whatever_space_it_has(database: Database) -> None:
+    """One that does not break lines is written and looked for as any other."""
+    with database.transaction() as session:
+        cem = add_user(session, "Cem\xa0Kaya", "owner")
+
+        assert find_user(session, "cem kaya").id == find_user(session, "Cem\xa0Kaya").id == cem.id
+        with pytest.raises(ConflictError, match="taken"):
+            add_user(session, "Cem Kaya", "owner")
+
+
 @pytest.mark.parametrize("name", ["", "   ", "a" * 65, "a\nb", "a\tb", "a\0b", "a\u200db", "\u202eann", "\ud800"])
 def test_a_name_that_cannot_be_read_is_refused(sqlite_database: Database, name: str) -> None:
     """Empty, too long, or with characters that cannot be seen."""
