@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help demo install test test-units test-processes test-faults test-slow lint types imports check format openapi lock clean
+.PHONY: help demo install test test-units test-processes test-browser test-faults test-slow lint types imports check format openapi lock clean
 
 # The first Python that starts and is new enough; requirements/venv.sh says what is wrong where none is.
 PYTHON ?= $(or $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -22,17 +22,20 @@ install: .venv/.run-installed ## install phototag into .venv, without running an
 
 test: .venv/.dev-installed ## all tests but the slow ones and those that kill processes
 	@requirements/browser.sh
-	@$(MAKE) -j2 --keep-going --output-sync=target test-units test-processes
+	@$(MAKE) -j2 --keep-going --output-sync=target test-processes test-units test-browser
 
-# With ARGS="-k name" all tests of that name may be in one half.
+# With ARGS="-k name" all tests of that name may be in one part.
 NONE_IS_FINE = $(if $(ARGS),|| test $$? -eq 5)
 
-# The two halves of `test`, side by side: one works in this process, the other mostly waits for others.
+# The parts of `test`, two side by side: the longest is begun first.
 test-units: .venv/.dev-installed
 	$(PYTEST) -q --durations=10 -m "not slow and not faults" tests/unit tests/fuzz tests/architecture $(ARGS) $(NONE_IS_FINE)
 
 test-processes: .venv/.dev-installed
-	$(PYTEST) -q --durations=10 -m "not slow and not faults" tests/integration tests/browser tests/faults $(ARGS) $(NONE_IS_FINE)
+	$(PYTEST) -q --durations=10 -m "not slow and not faults" tests/integration tests/faults $(ARGS) $(NONE_IS_FINE)
+
+test-browser: .venv/.dev-installed
+	$(PYTEST) -q --durations=10 -m "not slow and not faults" tests/browser $(ARGS) $(NONE_IS_FINE)
 
 test-faults: .venv/.dev-installed ## tests that kill workers, the broker and the database at awkward moments
 	$(PYTEST) -q --durations=10 -m "faults" $(ARGS)
