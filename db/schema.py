@@ -42,6 +42,13 @@ from db.review_schema import Review as Review
 from db.review_schema import ReviewAction as ReviewAction
 from db.review_schema import ReviewHint as ReviewHint
 from db.review_schema import ReviewLease as ReviewLease
+from db.training_schema import Activation as Activation
+from db.training_schema import HoldoutAnswer as HoldoutAnswer
+from db.training_schema import PhotoSubset as PhotoSubset
+from db.training_schema import ShownBefore as ShownBefore
+from db.training_schema import Snapshot as Snapshot
+from db.training_schema import SnapshotPhoto as SnapshotPhoto
+from db.training_schema import TrainingRun as TrainingRun
 
 ITEM_STATES = ("ready", "leased", "tagged", "refused", "failed", "cancelled")
 OPEN_ITEM_STATES = ("ready", "leased")
@@ -395,6 +402,9 @@ class Batch(Base):
         String(64), index=True, comment="hash of the paths named on the command line: finds the batch to resume"
     )
     retry_of_id: Mapped[BatchReference | None] = mapped_column(ForeignKey("batches.id"))
+    retag_version_id: Mapped[Reference | None] = mapped_column(
+        comment="a re-tag with this version, which is never deleted; null: photos that a person submitted"
+    )
     created_at: Mapped[Instant]
     finished_at: Mapped[Instant | None]
 
