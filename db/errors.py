@@ -16,6 +16,10 @@ class ConflictError(PhototagError):
     """Raised when the state of a row does not allow what was asked."""
 
 
+class RunLostError(ConflictError):
+    """Raised when a worker writes what a training run found, and the run was cancelled or is another worker's."""
+
+
 class NotAllowedError(PhototagError):
     """Raised when the person's role is not enough for what was asked."""
 
