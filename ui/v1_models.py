@@ -8,10 +8,9 @@ from fastapi import Path as PathParameter
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from db.audit import record_audit
-from db.errors import ConflictError
+from db.activations import activate_version, changed_since
 from db.labels import label_paths
-from db.model_versions import activate, active_version, get_version, list_versions, version_label_ids
+from db.model_versions import active_version, get_version, list_versions, version_label_ids
 from db.schema import ModelVersion
 from db.session import Database
 from ui.v1_fields import Activator, Answer, Asked, Reader, said
@@ -80,20 +79,13 @@ def model_routes(database: Database) -> APIRouter:
         with database.transaction() as session:
             version, before = get_version(session, name), active_version(session)
             if expected is not None and (before is None or before.name != expected):
-                raise _changed(before)
+                raise changed_since(before)
             if before is None or before.id != version.id:
-                if not activate(session, version.id, before.id if before else None, f"by {user.name}"):
-                    raise _changed(active_version(session))
-                details = {"before": before.name if before else None}
-                record_audit(session, user, "models.activate", version.name, details)
+                seen_id = before.id if before else None
+                activate_version(session, version.id, expected_id=seen_id, user=user, reason=f"by {user.name}")
             return _details(session, version)
 
     return router
-
-
-def _changed(active: ModelVersion | None) -> ConflictError:
-    name = f"“{active.name}”" if active else "none"
-    return ConflictError(f"The active version is {name}, another one than expected. Look again, then decide again.")
 
 
 def _details(session: Session, version: ModelVersion) -> ModelVersionDetails:

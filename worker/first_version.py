@@ -11,10 +11,11 @@ from pathlib import Path
 import click
 from sqlalchemy.orm import Session
 
+from db.activations import activate_version
 from db.errors import ConflictError, DownloadError, StorageFullError
 from db.labels import ensure_labels
 from db.migrate import require_current
-from db.model_versions import activate, active_version, list_versions, register_version
+from db.model_versions import active_version, list_versions, register_version
 from db.schema import ModelVersion
 from db.session import Database
 from db.settings import DataSettings
@@ -141,14 +142,18 @@ def _registered(session: Session, known: ModelVersion | None, name: str, card: C
 def _activate(
     database: Database, version: ModelVersion, active: ModelVersion | None, reason: str, next_step: str
 ) -> FirstVersion:
-    with database.transaction() as session:
-        if activate(session, version.id, active.id if active is not None else None, reason):
-            return FirstVersion(version.name, reason, next_step)
-        other = active_version(session)
-    if other is None:
-        msg = "No version is active, although one was a moment ago. Run the same command again."
-        raise ConflictError(msg)
-    return FirstVersion(other.name, "another process has just activated it", TAG_NEXT)
+    expected_id = active.id if active is not None else None
+    try:
+        with database.transaction() as session:
+            activate_version(session, version.id, expected_id=expected_id, user=None, reason=reason)
+    except ConflictError:
+        with database.reading() as session:
+            other = active_version(session)
+        if other is None:
+            raise
+        why = "it is the active version" if other.id == expected_id else "another process has just activated it"
+        return FirstVersion(other.name, why, TAG_NEXT)
+    return FirstVersion(version.name, reason, next_step)
 
 
 def say(version: FirstVersion) -> None:

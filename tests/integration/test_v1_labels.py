@@ -145,7 +145,7 @@ def test_model_versions_are_listed_shown_and_activated(pages: Pages, api: httpx.
         logged = session.execute(
             select(AuditEntry.subject, AuditEntry.details).where(AuditEntry.action == "models.activate")
         ).all()
-        assert [tuple(row) for row in logged] == [("third", {"before": "first"})]
+        assert [tuple(row) for row in logged] == [("third", {"before": "first", "reason": f"by {me}"})]
     with program(pages, "reviewer") as reviewer:
         problem(reviewer.post("models/first/activate"), 403, "ROLE_REQUIRED")
     assert me.startswith("admin")
