@@ -80,6 +80,15 @@ def record_shard(session: Session, space: str, shard: ShardFile, photo_ids: Sequ
         queue_garbage(session, SHARD, [shard.key])
 
 
+def forget_features(session: Session, space: str, photo_ids: Sequence[int]) -> None:
+    """Makes room for features that were computed again, because the file that held them is gone or damaged."""
+    theirs = PhotoFeatures.space == space, PhotoFeatures.photo_id.in_(photo_ids)
+    held = select(PhotoFeatures.shard_id).where(*theirs)
+    keys = session.scalars(select(FeatureShard.key).where(FeatureShard.id.in_(held))).all()
+    session.execute(delete(table_of(PhotoFeatures)).where(*theirs))
+    queue_garbage(session, SHARD, keys)
+
+
 def read_features(session: Session, blobs: Blobs, space: str, photo_ids: Collection[int]) -> dict[int, Features]:
     """Features (h, w, c) of those photos that have some.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import false, func, select
 from sqlalchemy.orm import Session, aliased
 
-from db.schema import Label, ModelVersion, Photo, Review, ReviewAction, User
+from db.schema import Label, ModelVersion, Photo, PhotoSubset, Review, ReviewAction, User
 from db.shown import counting_review
 
 # Rows in memory at a time.
@@ -23,6 +23,7 @@ class ReviewRow(NamedTuple):
         label: as it was said; the label may have been merged since.
         model_label: the model's first label then, with `model_score` in [0, 1].
         undoes_id: the action that was taken back.
+        subset: training, holdout or neither, once that is decided of the photo; it never changes.
     """
 
     review_id: int
@@ -44,6 +45,7 @@ class ReviewRow(NamedTuple):
     chosen_rank: int | None
     took_ms: int | None
     undoes_id: int | None
+    subset: str | None
 
 
 def iter_reviews(session: Session) -> Iterator[ReviewRow]:
@@ -70,10 +72,12 @@ def iter_reviews(session: Session) -> Iterator[ReviewRow]:
             Review.chosen_rank,
             Review.took_ms,
             ReviewAction.undoes_id,
+            PhotoSubset.subset,
         )
         .join(ReviewAction, ReviewAction.id == Review.action_id)
         .join(User, User.id == ReviewAction.user_id)
         .join(Photo, Photo.id == Review.photo_id)
+        .outerjoin(PhotoSubset, PhotoSubset.photo_id == Review.photo_id)
         .outerjoin(said, said.id == Review.label_id)
         .outerjoin(first, first.id == Review.model_label_id)
         .outerjoin(ModelVersion, ModelVersion.id == Review.model_version_id)

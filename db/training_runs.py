@@ -75,9 +75,18 @@ def start_run(session: Session, user: User | None, recipe: dict[str, Any], activ
     return run
 
 
-def has_queued_run(session: Session) -> bool:
-    """Whether something waits to be trained. A look at an index that holds open runs only."""
-    return session.scalars(select(TrainingRun.id).where(TrainingRun.state == QUEUED).limit(1)).first() is not None
+def has_open_run(session: Session) -> bool:
+    """Whether a run waits or works. A look at an index that holds nothing else."""
+    is_open = TrainingRun.state.in_(OPEN_RUN_STATES)
+    return session.scalars(select(TrainingRun.id).where(is_open).limit(1)).first() is not None
+
+
+def held_run(session: Session, run_id: int, attempt: int, owner: str) -> ClaimedRun | None:
+    """The run as it was claimed; None when it was cancelled, or is another worker's by now."""
+    claimed = ClaimedRun(run_id, {}, "", None, attempt, owner)
+    columns = TrainingRun.recipe, TrainingRun.activate, TrainingRun.user_id
+    row = session.execute(select(*columns).where(*_held(claimed))).one_or_none()
+    return ClaimedRun(run_id, row.recipe, row.activate, row.user_id, attempt, owner) if row is not None else None
 
 
 def claim_run(session: Session, owner: str, lease_s: float) -> ClaimedRun | None:

@@ -17,7 +17,8 @@ from db.training_runs import (
     extend_run,
     fail_run,
     finish_run,
-    has_queued_run,
+    has_open_run,
+    held_run,
     mark_activated,
     reject_candidate,
     release_run,
@@ -39,7 +40,7 @@ def test_runs_wait_for_each_other(database: Database) -> None:
     with database.transaction() as session:
         first, second = start(session), start(session)
         assert [view.ahead for view in list_runs(session)] == [1, 0]
-        assert has_queued_run(session)
+        assert has_open_run(session)
 
         held = claim(session)
 
@@ -48,7 +49,8 @@ def test_runs_wait_for_each_other(database: Database) -> None:
         finish_run(session, held, report={"a": 1}, gate="thin", gate_words={"reasons": []})
         assert claim(session).id == second
         assert claim_run(session, "other", 60) is None
-        assert not has_queued_run(session)
+        finish_run(session, claim_of(session, second), gate="thin")
+        assert not has_open_run(session)
 
 
 def test_two_workers_that_ask_together_do_not_both_get_a_run(database: Database) -> None:
@@ -83,9 +85,11 @@ def test_progress_is_shown_and_kept_to_the_one_who_holds_the_run(database: Datab
         for late in (ClaimedRun(run_id, {}, "never", None, 1, "other"), ClaimedRun(run_id, {}, "never", None, 2, "w")):
             assert not report_progress(session, late, "head", 0, 0)
             assert not extend_run(session, late, 60)
+            assert held_run(session, run_id, late.attempt, late.owner) is None
             with pytest.raises(RunLostError):
                 finish_run(session, late)
         assert extend_run(session, held, 60)
+        assert held_run(session, run_id, 1, "w") == held
 
         cancel_run(session, local_admin(session), run_id)
 
@@ -208,6 +212,13 @@ def start(session: Session, activate: str = "never") -> int:
 def claim(session: Session) -> ClaimedRun:
     """The run that the worker w has now."""
     run = claim_run(session, "w", 60)
+    assert run is not None
+    return run
+
+
+def claim_of(session: Session, run_id: int) -> ClaimedRun:
+    """The run as the worker w has it."""
+    run = held_run(session, run_id, 1, "w")
     assert run is not None
     return run
 
