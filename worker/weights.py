@@ -1,11 +1,11 @@
-"""Where a VGG16's weights come from: drawn with a fixed seed, or read from a Keras HDF5 file, as plain arrays.
+"""Where a VGG's weights come from: drawn with a fixed seed, or read from a Keras HDF5 file, as plain arrays.
 
 Files are read with h5py and strict checks: a dataset must lie in the file itself and have its layer's shape before
 a byte of it is read, so a crafted file can neither point elsewhere nor ask for more memory than VGG16 takes.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,14 @@ CONVOLUTIONS: dict[str, tuple[int, int]] = {
     "block5_conv2": (512, 512),
     "block5_conv3": (512, 512),
 }
+# The 16 convolutions of VGG19 (configuration E).
+VGG19_CONVOLUTIONS: dict[str, tuple[int, int]] = {
+    f"block{block}_conv{number}": (channels_in if number == 1 else channels_out, channels_out)
+    for block, (count, channels_in, channels_out) in enumerate(
+        ((2, 3, 64), (2, 64, 128), (4, 128, 256), (4, 256, 512), (4, 512, 512)), start=1
+    )
+    for number in range(1, count + 1)
+}
 TOP: dict[str, tuple[int, int]] = {"fc1": (25088, 4096), "fc2": (4096, 4096), "predictions": (4096, 1000)}
 LAYER = "block5_pool"
 
@@ -49,8 +57,7 @@ def seeded_weights() -> list[LayerWeights]:
     Raises:
         ArtifactError: this NumPy draws other numbers.
     """
-    rng = np.random.RandomState(SEED)
-    weights = [_he_normal(rng, *channels) for channels in CONVOLUTIONS.values()]
+    weights = drawn_weights(CONVOLUTIONS, SEED)
     if weights_sha256(weights) != SEEDED_SHA256:
         msg = (
             "The seeded weights come out differently here: this NumPy draws other random numbers than the ones the"
@@ -58,6 +65,12 @@ def seeded_weights() -> list[LayerWeights]:
         )
         raise ArtifactError(msg)
     return weights
+
+
+def drawn_weights(convolutions: Mapping[str, tuple[int, int]], seed: int) -> list[LayerWeights]:
+    """He-normal kernels and zero biases of 3 x 3 convolutions with these channels in and out."""
+    rng = np.random.RandomState(seed)
+    return [_he_normal(rng, *channels) for channels in convolutions.values()]
 
 
 def weights_sha256(weights: Sequence[LayerWeights]) -> str:
@@ -69,13 +82,13 @@ def weights_sha256(weights: Sequence[LayerWeights]) -> str:
     return digest.hexdigest()
 
 
-def read_convolutions(path: Path) -> list[LayerWeights]:
-    """The 13 convolutions of a Keras VGG16 file, with or without the top, of Keras 1 to 3.
+def read_convolutions(path: Path, convolutions: Mapping[str, tuple[int, int]] = CONVOLUTIONS) -> list[LayerWeights]:
+    """The convolutions of a Keras file of VGG16 (or VGG19), with or without the top, of Keras 1 to 3.
 
     Raises:
         ArtifactError: the file is missing, damaged, of another network, or holds values that are not finite.
     """
-    return _read(path, {name: (3, 3, *channels) for name, channels in CONVOLUTIONS.items()})
+    return _read(path, {name: (3, 3, *channels) for name, channels in convolutions.items()})
 
 
 def read_top(path: Path) -> list[LayerWeights]:
@@ -160,6 +173,6 @@ def _values(dataset: h5py.Dataset) -> Floats:
 
 def _unusable(path: Path, what: str) -> ArtifactError:
     return ArtifactError(
-        f"The weights in {path} cannot be used: {what}. A VGG16 file as Keras publishes it was expected"
+        f"The weights in {path} cannot be used: {what}. A file of the network as Keras publishes it was expected"
         " (vgg16_weights_tf_dim_ordering_tf_kernels*.h5); fetch it again."
     )

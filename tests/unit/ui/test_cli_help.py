@@ -20,6 +20,7 @@ ISSUED = [
     "duplicates",
     "labels",
     "reviews",
+    "train",
     "models",
     "export",
     "users",
@@ -134,7 +135,7 @@ def test_no_command_loads_tensorflow_or_keras_when_it_is_imported() -> None:
 
 def test_a_command_that_does_not_exist_is_a_usage_error() -> None:
     """One line, and exit code 2."""
-    result = CliRunner().invoke(phototag, ["train"])
+    result = CliRunner().invoke(phototag, ["cook"])
 
     assert isinstance(phototag, LazyCommands)
     assert result.exit_code == 2
