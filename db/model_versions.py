@@ -7,6 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from db.errors import ConflictError, NotFoundError
+from db.merged_labels import standing
 from db.schema import ActiveVersion, ModelVersion, ModelVersionLabel
 from db.session import utc_now
 from db.statements import insert_missing
@@ -56,6 +57,16 @@ def version_label_ids(session: Session, version_id: int) -> list[int]:
     """Label ids in the order of the head's outputs."""
     query = (
         select(ModelVersionLabel.label_id)
+        .where(ModelVersionLabel.model_version_id == version_id)
+        .order_by(ModelVersionLabel.position)
+    )
+    return list(session.scalars(query))
+
+
+def standing_label_ids(session: Session, version_id: int) -> list[int]:
+    """As `version_label_ids`, each label as the one that it stands for since labels were merged; some may be equal."""
+    query = (
+        select(standing(ModelVersionLabel.label_id))
         .where(ModelVersionLabel.model_version_id == version_id)
         .order_by(ModelVersionLabel.position)
     )

@@ -89,6 +89,16 @@ def held_run(session: Session, run_id: int, attempt: int, owner: str) -> Claimed
     return ClaimedRun(run_id, row.recipe, row.activate, row.user_id, attempt, owner) if row is not None else None
 
 
+def hold_run(session: Session, run: ClaimedRun) -> None:
+    """Keeps the run this worker's until the transaction ends: what is written in it is written by one alone.
+
+    Raises:
+        RunLostError: it was cancelled, or another worker has it.
+    """
+    if session.scalars(select(TrainingRun.id).where(*_held(run)).with_for_update()).one_or_none() is None:
+        raise _lost(run)
+
+
 def claim_run(session: Session, owner: str, lease_s: float) -> ClaimedRun | None:
     """Leases the oldest run that waits; None when there is none, or when another run works."""
     if not is_sqlite(session):
@@ -146,6 +156,11 @@ def finish_run(session: Session, run: ClaimedRun, **found: Any) -> None:
         RunLostError: it was cancelled, or another worker has it. Nothing of the transaction may stay.
     """
     _end(session, run, state="done", reason="", **found)
+
+
+def name_version(session: Session, run_id: int, version_id: int) -> None:
+    """Says which version a finished run has made: its row is written behind the fence."""
+    count_changed(session, update(TrainingRun).where(TrainingRun.id == run_id).values(version_id=version_id))
 
 
 def fail_run(session: Session, run: ClaimedRun, reason: str) -> None:
@@ -245,8 +260,12 @@ def _held(run: ClaimedRun) -> tuple[ColumnElement[bool], ...]:
 def _end(session: Session, run: ClaimedRun, **values: Any) -> None:
     ended = update(TrainingRun).where(*_held(run)).values(finished_at=utc_now(), **_NO_LEASE, **values)
     if not count_changed(session, ended):
-        msg = f"Run {run.id} was cancelled or is another worker's by now, so nothing of it is kept. Start it again."
-        raise RunLostError(msg)
+        raise _lost(run)
+
+
+def _lost(run: ClaimedRun) -> RunLostError:
+    msg = f"Run {run.id} was cancelled or is another worker's by now, so nothing of it is kept. Start it again."
+    return RunLostError(msg)
 
 
 def _state_of(session: Session, run_id: int) -> str:

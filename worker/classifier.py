@@ -8,8 +8,8 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from db.errors import ArtifactError
-from worker.artifact import artifact_folder, read_artifact
-from worker.backbone import Backbone, load_backbone
+from worker.artifact import Artifact, artifact_folder, read_artifact
+from worker.backbone import Backbone, imagenet_file, load_backbone
 from worker.canary import canary_pixels, check_canaries
 from worker.card import Card
 from worker.decoding import DECODE_VERSION
@@ -62,14 +62,7 @@ def load_classifier(settings: WorkerSettings, data_dir: Path, artifact: str, car
         ArtifactError: files are missing or damaged, are not those of the row, or compute other scores than they did.
     """
     expected = _card_of_row(card)
-    folder = artifact_folder(data_dir, artifact)
-    found = read_artifact(folder)
-    if found.card != expected:
-        msg = (
-            f"The files of version {expected.name} are not the ones it was registered with: they came with another"
-            " release of phototag. Run `phototag up` once, or activate another version."
-        )
-        raise ArtifactError(msg)
+    found = _files_of(data_dir, artifact, expected)
     if expected.decode_version != DECODE_VERSION:
         msg = (
             f"Version {expected.name} was made for photos decoded as {expected.decode_version}, this phototag decodes"
@@ -85,6 +78,31 @@ def load_classifier(settings: WorkerSettings, data_dir: Path, artifact: str, car
     return classifier
 
 
+def load_head(data_dir: Path, artifact: str, card: dict[str, Any]) -> tuple[Card, Head]:
+    """Card and head of the version whose row holds `artifact` and `card`, without its network: to read kept features.
+
+    Raises:
+        ArtifactError: files are missing or damaged, or are not those of the row.
+    """
+    expected = _card_of_row(card)
+    found = _files_of(data_dir, artifact, expected)
+    if expected.head != "vgg-top":
+        return expected, linear_head(found)
+    imagenet_file(data_dir)  # its hash
+    return expected, _vgg_top(data_dir, expected)
+
+
+def _files_of(data_dir: Path, artifact: str, expected: Card) -> Artifact:
+    found = read_artifact(artifact_folder(data_dir, artifact))
+    if found.card != expected:
+        msg = (
+            f"The files of version {expected.name} are not the ones it was registered with: they came with another"
+            " release of phototag. Run `phototag up` once, or activate another version."
+        )
+        raise ArtifactError(msg)
+    return found
+
+
 def _card_of_row(card: dict[str, Any]) -> Card:
     try:
         return Card.model_validate(card)
@@ -96,7 +114,7 @@ def _card_of_row(card: dict[str, Any]) -> Card:
 def _vgg_top(data_dir: Path, card: Card) -> VggTop:
     from worker.weights import read_top  # noqa: PLC0415 - h5py: a worker with the tiny backbone starts without it
 
-    # load_backbone has just checked the file's hash
+    # the file's hash has just been checked
     head = VggTop(tuple(read_top(weights_path(data_dir, IMAGENET))))
     labels = len(head.layers[-1][1])
     if labels != len(card.labels):
