@@ -24,7 +24,7 @@ HeadKind = Literal["gap", "flatten"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Trials:
     """What is tried; the best on held-out folds of the training photos is taken.
 
     Attributes:
@@ -62,18 +62,18 @@ def build_version(
     draft: Draft,
     train: FeatureSet,
     validation: FeatureSet,
-    recipe: Recipe,
+    trials: Trials,
     report: Callable[[str], None],
 ) -> Card:
     """Writes the artifact of a new version into `folder` and returns its card.
 
     Temperature and threshold come from held-out folds of the training photos; `validation` is only measured.
     """
-    choice = choose(train, recipe, report)
+    choice = choose(train, trials, report)
     temperature = choose_temperature(choice.logits, train.targets)
     scores = softmax(choice.logits, temperature)
     right = scores.argmax(axis=1) == train.targets
-    threshold = choose_threshold(scores.max(axis=1), right, recipe.wanted_accuracy)
+    threshold = choose_threshold(scores.max(axis=1), right, trials.wanted_accuracy)
     averages = choice.head == "gap"
     fitted = Fitting(head_inputs(train.features, averages=averages), train.targets).fit(choice.strength)
     head = LinearHead(fitted.weights, fitted.bias, averages=averages)
@@ -100,12 +100,12 @@ def build_version(
     return write_artifact(folder, card, {"weights": fitted.weights, "bias": fitted.bias})
 
 
-def choose(train: FeatureSet, recipe: Recipe, report: Callable[[str], None]) -> Choice:
+def choose(train: FeatureSet, trials: Trials, report: Callable[[str], None]) -> Choice:
     """The head and penalty with the smallest loss on held-out folds, after calibration."""
     choices: list[Choice] = []
-    for head in recipe.heads:
+    for head in trials.heads:
         inputs = head_inputs(train.features, averages=head == "gap")
-        for strength, logits in held_out_logits(inputs, train.targets, recipe.strengths).items():
+        for strength, logits in held_out_logits(inputs, train.targets, trials.strengths).items():
             loss = log_loss(logits / choose_temperature(logits, train.targets), train.targets)
             accuracy = float((logits.argmax(axis=1) == train.targets).mean())
             report(f"{head}, L2 {strength:g}: loss {loss:.4f}, accuracy {accuracy:.3f} on held-out folds")

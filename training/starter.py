@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from db.errors import PhototagError
-from training.build import Draft, Recipe, build_version
+from training.build import Draft, Trials, build_version
 from training.dataset import ClassFolders, FeatureSet, compute_features, in_order_of, read_class_folders
 from worker.backbone import Backbone, load_backbone
 from worker.card import BackboneCard, Card
@@ -21,7 +21,7 @@ from worker.weights import LAYER, SEEDED_SHA256
 
 # More than the default: people's own photos are further from these six kinds than the held-out folds are. Of 200 photos
 # of anything 57 % were not sure at 0.8, with 79 % right of those shown as sure on validation photos.
-RECIPE = Recipe(wanted_accuracy=0.85)
+TRIALS = Trials(wanted_accuracy=0.85)
 SEEDED = BackboneCard(architecture="vgg16", weights="seeded", weights_sha256=SEEDED_SHA256, layer=LAYER)
 
 
@@ -55,7 +55,7 @@ def make_starter(
     train_set, validation_set = (_features(photos, backbone, cache, report) for photos in folders)
     validation_set = in_order_of(train_set.labels, validation_set)
     draft = Draft(name, notice_of(train_set), backbone, SEEDED)
-    return build_version(out, draft, train_set, validation_set, RECIPE, report)
+    return build_version(out, draft, train_set, validation_set, TRIALS, report)
 
 
 def notice_of(train: FeatureSet) -> str:

@@ -6,7 +6,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from training.build import Draft, Recipe, build_version
+from training.build import Draft, Trials, build_version
 from training.dataset import FeatureSet
 from worker.backbone import TinyBackbone
 from worker.card import BackboneCard
@@ -47,8 +47,8 @@ def main(out: Path) -> None:
     sets = [_features(backbone, count, seed=seed) for seed, count in enumerate((TRAIN_A_LABEL, VALIDATION_A_LABEL))]
     backbone_card = BackboneCard(architecture="tiny", weights="none", weights_sha256=TINY_SHA256, layer=LAYER)
     draft = Draft("tiny", NOTICE, backbone, backbone_card)
-    recipe = Recipe(heads=("gap",), strengths=(1e-3, 3e-3, 1e-2), wanted_accuracy=0.95)
-    card = build_version(out, draft, sets[0], sets[1], recipe, click.echo)
+    trials = Trials(heads=("gap",), strengths=(1e-3, 3e-3, 1e-2), wanted_accuracy=0.95)
+    card = build_version(out, draft, sets[0], sets[1], trials, click.echo)
     click.echo(f"{out}: {card.metrics['validation']}")
 
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from training import tiny
-from training.build import Draft, Recipe, build_version
+from training.build import Draft, Trials, build_version
 from training.dataset import FeatureSet
 from training.starter import notice_of
 from worker.artifact import PACKAGE_DIR, read_artifact, read_card
@@ -30,11 +30,11 @@ def test_a_version_is_built_and_loads(tmp_path: Path, head: str, monkeypatch: py
     monkeypatch.setattr("worker.artifact.PACKAGE_DIR", tmp_path)
     backbone = BackboneCard(architecture="tiny", weights="none", weights_sha256=TINY_SHA256, layer=LAYER)
     draft = Draft("colours", "For this test.", TinyBackbone(), backbone)
-    recipe = Recipe(heads=(head,), strengths=(1e-2,))  # type: ignore[arg-type]
+    trials = Trials(heads=(head,), strengths=(1e-2,))  # type: ignore[arg-type]
     said: list[str] = []
 
     card = build_version(
-        tmp_path / "colours", draft, feature_set(12, seed=5), feature_set(6, seed=6), recipe, said.append
+        tmp_path / "colours", draft, feature_set(12, seed=5), feature_set(6, seed=6), trials, said.append
     )
 
     classifier = load_classifier(WorkerSettings(), tmp_path, "package:colours", card.model_dump(mode="json"))

@@ -1,0 +1,83 @@
+"""Recipes: how a head is trained. One TOML file each in `recipes/`, every value with its reason beside it."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from db.errors import NotFoundError
+
+RECIPES_DIR = Path(__file__).with_name("recipes")
+DEFAULT = "default"
+
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
+class Recipe(BaseModel):
+    """How a head is trained from features that are there.
+
+    Attributes:
+        name: of the file, without its ending.
+        title: one line for people.
+        head: `gap` reads the mean of each channel, `flatten` every value.
+        optimizer: `lbfgs` goes from strong to weak penalties and takes the best; `adam` goes through the photos in
+            batches, with dropout and weight decay.
+        strengths: for lbfgs, L2 penalties per photo on standardised inputs, each weaker than the one before.
+        weight_decay: for adam, the share of each weight that a step takes off, times the learning rate.
+        dropout: for adam, the share of inputs that is left out of each step.
+        epochs: for adam, at most so many times through all photos.
+        patience: epochs, or strengths, without a smaller loss on held-out photos after which it ends.
+        batch_size: for adam, photos in a step.
+        learning_rate: for adam.
+        class_weights: whether every label counts the same, however many photos it has.
+        augmented: changed variants of each photo that are trained on beside it; 0 is none.
+        folds: groups of photos that are held out in turn, for early stopping, temperature and threshold.
+        seed: of folds, order, initial weights and dropout.
+        wanted_accuracy: how often a label that is shown as sure should be right.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    head: Literal["gap", "flatten"]
+    optimizer: Literal["lbfgs", "adam"]
+    strengths: Annotated[tuple[Positive, ...], Field(max_length=100)] = ()
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 1
+    patience: Annotated[int, Field(ge=1, le=10_000)]
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    learning_rate: Positive = 1e-3
+    class_weights: bool
+    augmented: Annotated[int, Field(ge=0, le=32)] = 0
+    folds: Annotated[int, Field(ge=2, le=20)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    wanted_accuracy: Annotated[float, Field(gt=0.0, lt=1.0)]
+
+    @model_validator(mode="after")
+    def _strengths_get_weaker(self) -> Self:
+        pairs = zip(self.strengths, self.strengths[1:], strict=False)
+        if (self.optimizer == "lbfgs" and not self.strengths) or any(first <= then for first, then in pairs):
+            msg = f"lbfgs needs strengths, each smaller than the one before. Received: {list(self.strengths)}"
+            raise ValueError(msg)
+        return self
+
+
+def recipe_names() -> list[str]:
+    """The recipes there are, in alphabetical order."""
+    return sorted(path.stem for path in RECIPES_DIR.glob("*.toml"))
+
+
+def load_recipe(name: str = DEFAULT) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        NotFoundError: there is none; the message names those there are.
+    """
+    if name not in recipe_names():
+        msg = f"There is no such recipe; take one of: {', '.join(recipe_names())}. Received: {name!r}"
+        raise NotFoundError(msg)
+    values = tomllib.loads((RECIPES_DIR / f"{name}.toml").read_text(encoding="utf-8"))
+    return Recipe.model_validate({"name": name, **values})
