@@ -14,7 +14,12 @@ from db.deleting import delete_batch
 from db.garbage import batches_going, take_turn
 from db.login_failures import forget_old_failures
 from db.missing_codes import make_missing_codes
-from db.orphans import delete_orphan_bytes, delete_orphan_photos, remove_stale_staging
+from db.orphans import (
+    delete_orphan_bytes,
+    delete_orphan_photos,
+    remove_orphan_artifacts,
+    remove_stale_staging,
+)
 from db.session import Database
 
 log = logging.getLogger(__name__)
@@ -26,6 +31,8 @@ ORPHANS_EVERY_S = 3600.0
 CODES_EVERY_S = 60.0
 # Whoever deletes a batch says so with every group of items; silent for so long, it was killed.
 ABANDONED_S = 30.0
+# The folder of versions' files, beside that of half-received bytes.
+MODELS = "models"
 
 
 class Janitor:
@@ -49,6 +56,7 @@ class Janitor:
             make_missing_codes(self._database, self._blobs, stopping=self._stopping)
         if time.monotonic() >= self._staging_due_at:  # each machine has its own
             remove_stale_staging(self._staging_dir)
+            remove_orphan_artifacts(self._database, self._staging_dir.with_name(MODELS))
             self._staging_due_at = time.monotonic() + ORPHANS_EVERY_S
 
     def _go_on_deleting(self) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from db.blobs import Blobs
 from db.deleting import GROUP_ITEMS, HAS_ITEMS, delete_photos_without_items
-from db.schema import Archive, FeatureShard, Photo
+from db.schema import Archive, FeatureShard, ModelVersion, Photo
 from db.session import Database, utc_now
 
 # An archive that is refused as a whole takes back its items; the same photo may come again at once.
@@ -29,6 +29,7 @@ KEYS_PER_LOOK = 1000
 # Whatever else a person keeps in these folders is left alone.
 _BLOB = re.compile(r"(?:blobs|previews/\d+)/[0-9a-f]{2}/([0-9a-f]{64})(?:\.webp)?")
 _SHARD = re.compile(r"features/[0-9a-f]{1,16}/[0-9a-f-]{36}\.safetensors")
+_ARTIFACT = re.compile(r"[0-9a-f]{64}|new-[^/]+")
 _TORN = re.compile(r"(?:blobs|previews|features)/.*/\.[^/]+\.[0-9a-f]{32}")
 
 Asked = Callable[[], bool]
@@ -90,6 +91,19 @@ def remove_stale_staging(staging_dir: Path, *, older_than_s: float = BYTES_AGE_S
         else:
             path.unlink(missing_ok=True)
     return len(stale)
+
+
+def remove_orphan_artifacts(database: Database, models_dir: Path, *, older_than_s: float = BYTES_AGE_S) -> int:
+    """Deletes files of versions on this machine that no row names: training was killed before it; returns how many."""
+    before = time.time() - older_than_s
+    ours = [path for path in (models_dir.iterdir() if models_dir.is_dir() else ()) if _ARTIFACT.fullmatch(path.name)]
+    old = [path for path in ours if _touched_at(path) < before]
+    with database.reading() as session:
+        wanted = set(session.scalars(select(ModelVersion.artifact)))
+    orphans = [path for path in old if path.name not in wanted]
+    for path in orphans:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(orphans)
 
 
 def _orphans(session: Session, keys: Collection[str]) -> list[str]:

@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "batches": ("ui.cli_batches:batches", "List, show, retry, cancel and delete what was submitted."),
     "duplicates": ("ui.cli_duplicates:duplicates", "List photos that look alike, and files in several places."),
     "labels": ("ui.cli_labels:labels", "List and change labels; import class folders as labelled photos."),
-    "reviews": ("ui.cli_reviews:reviews", "Show numbers of review, and export verdicts."),
+    "reviews": ("ui.cli_reviews:reviews", "Show numbers of review; export and import verdicts."),
     "train": ("ui.cli_train:train", "Train a network on class folders, and report."),
     "models": ("ui.cli_models:models", "List and show model versions; fetch ImageNet weights."),
     "export": ("ui.cli_export:export", "Write results to a file."),

@@ -1,16 +1,20 @@
-"""`phototag reviews`: numbers of review, and all that people said as a file."""
+"""`phototag reviews`: numbers of review, and all that people said as a file, written and read."""
 
 import dataclasses
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
+from db.errors import PhototagError
 from db.review_counts import MOST_PHOTOS
 from db.review_export import ReviewRow, iter_reviews
+from db.review_import import ImportedRow, import_reviews
 from db.review_stats import ReviewStats, review_stats
+from ui.cli import EXIT_SOME_NOT_TAGGED
 from ui.cli_setup import current_user, data_dir_option, json_option, opened_database, print_json, read_settings
 from ui.progress import duration
 from ui.results import csv_table, json_lines, replacing, write_lines
@@ -32,7 +36,7 @@ MOST_LISTED = 20
 
 @click.group()
 def reviews() -> None:
-    """Shows numbers of review, and exports verdicts."""
+    """Shows numbers of review, exports verdicts and imports them."""
 
 
 @reviews.command()
@@ -85,6 +89,43 @@ def export(*, out: Path, as_json: bool, data_dir: Path | None) -> None:
         print_json({"reviews": written, "out": str(out)})
     else:
         click.echo(f"{written:,} verdicts written to {out}.")
+
+
+@reviews.command("import")
+@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+@data_dir_option
+def import_(*, file: Path, as_json: bool, data_dir: Path | None) -> int:
+    """Says again what `phototag reviews export --out FILE.jsonl` wrote, with what was decided of each photo.
+
+    For a database that is built anew: tag the photos first. The same file again changes nothing.
+    """
+    with opened_database(read_settings(data_dir).data) as database, file.open(encoding="utf-8") as lines:
+        found = import_reviews(database, _rows_of(lines), current_user(database))
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    else:
+        click.echo(f"{found.verdicts:,} verdicts written, {found.undone:,} taken back.")
+        click.echo(f"{found.subsets:,} rows name whether their photo is trained on or held out.")
+        if found.without_photo:
+            click.echo(f"{found.without_photo:,} rows are of photos that are not here: tag them, then import again.")
+        for why in found.refused:
+            click.echo(f"  not written, {why}")
+    return EXIT_SOME_NOT_TAGGED if found.without_photo or found.refused else 0
+
+
+def _rows_of(lines: Iterable[str]) -> Iterator[ImportedRow]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield ImportedRow.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            msg = (
+                f"Line {number} is no row of `phototag reviews export --out FILE.jsonl`: {where} {first['msg']}. What"
+                f" stands before it was imported. Received: {line.strip()[:80]!r}"
+            )
+            raise PhototagError(msg) from error
 
 
 def _values(row: ReviewRow) -> dict[str, Any]:

@@ -13,7 +13,13 @@ from db.blobs import Blobs, open_blobs
 from db.deleting import begin_deleting, delete_some
 from db.garbage import TURN
 from db.janitor import ABANDONED_S, Janitor
-from db.orphans import delete_orphan_bytes, delete_orphan_photos, remove_stale_staging
+from db.model_versions import register_version
+from db.orphans import (
+    delete_orphan_bytes,
+    delete_orphan_photos,
+    remove_orphan_artifacts,
+    remove_stale_staging,
+)
 from db.schema import Batch, FeatureShard, Garbage, Item, Photo
 from db.session import Database, utc_now
 from db.settings import DataSettings
@@ -95,6 +101,23 @@ def test_staging_that_nobody_touches_goes_but_for_uploads(tmp_path: Path) -> Non
     assert remove_stale_staging(tmp_path) == 2
     assert remove_stale_staging(tmp_path / "none") == 0
     assert {path.name for path in tmp_path.iterdir()} == {"archive-2-1", "uploads"}
+
+
+def test_files_of_a_version_that_no_row_names_go_after_a_while(database: Database, tmp_path: Path) -> None:
+    """Those that a version has stay, young ones too; so does what a person keeps there."""
+    models = tmp_path / "models"
+    known, orphan, young = (hash_of(name) for name in (b"known", b"orphan", b"young"))
+    for name in (known, orphan, young, "new-abc", "vgg16.h5"):
+        (models / name).mkdir(parents=True)
+        (models / name / "card.json").write_bytes(b"{}")
+    for name in (known, orphan, "new-abc", "vgg16.h5"):
+        os.utime(models / name, (LONG_AGO, LONG_AGO))
+    with database.transaction() as session:
+        register_version(session, "head-1", "trained", known, {}, [])
+
+    assert remove_orphan_artifacts(database, models) == 2
+    assert remove_orphan_artifacts(database, models / "none") == 0
+    assert {path.name for path in models.iterdir()} == {known, young, "vgg16.h5"}
 
 
 def test_the_janitor_ends_what_a_killed_process_began(database: Database, blobs: Blobs, data_dir: Path) -> None:
