@@ -34,7 +34,7 @@ SUBCOMMANDS = {
     "labels": {"add", "import", "list", "merge", "rename", "restore", "retire", "undo"},
     "models": {"list", "show", "fetch"},
     "users": {"add", "disable", "enable", "link", "list", "password", "revoke", "role", "token", "tokens"},
-    "reviews": {"stats", "export"},
+    "reviews": {"stats", "export", "import"},
 }
 # The middle of these would be a second and more on a machine that does nothing else.
 TOO_HEAVY = ("sqlalchemy", "gradio", "fastapi", "celery", "rich", "pydantic", "numpy", "tensorflow", "keras")
