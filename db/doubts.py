@@ -1,16 +1,20 @@
-"""Labels of people that look wrong: which photos are judged, when it is time, and hints for those that are found."""
+"""Labels of people that look wrong: which photos are judged, when it is time, and hints for those that are found.
+
+Also those that a person sends back to review: they stay until somebody has looked, whatever a search finds.
+"""
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, delete, func, select
+from sqlalchemy import Row, case, delete, func, select
 from sqlalchemy.orm import Session
 
+from db.audit import record_audit
 from db.garbage import last_turn, set_turn
 from db.merged_labels import standing
-from db.schema import FeatureShard, Photo, PhotoFeatures, PhotoHash, Review, ReviewAction, ReviewHint
-from db.session import Database, is_sqlite
+from db.schema import FeatureShard, Photo, PhotoFeatures, PhotoHash, Review, ReviewAction, ReviewHint, User
+from db.session import Database, is_sqlite, utc_now
 from db.shown import counting_review, lock_photos
 from db.statements import count_changed, insert_on
 
@@ -18,6 +22,9 @@ REASON = "mislabelled"
 # The turn whose time is that of the last verdict that was judged.
 JUDGED = "doubts judged"
 GROUP = 500
+# The urgency of a label that a person sent back: it goes first. What a search finds stays below it.
+SENT_BACK = 1.0
+MOST_FOUND = 0.9999
 
 
 class Doubt(NamedTuple):
@@ -98,6 +105,26 @@ def raise_doubts(database: Database, doubts: Collection[Doubt], at: dt.datetime)
     return raised
 
 
+def send_back(session: Session, user: User, photo_ids: Collection[int]) -> int:
+    """Puts photos that people have labelled back into the review queue "looks mislabelled"; returns how many.
+
+    Photos that are gone or have no label of a person's are left out. Also one that was settled there comes back.
+
+    Args:
+        session: of a write transaction.
+        user: who wants somebody to look again.
+        photo_ids: some hundreds at most.
+    """
+    labelled = Photo.id.in_(lock_photos(session, photo_ids)), Photo.review_state == "labelled"
+    ids = session.scalars(select(Photo.id).where(*labelled).order_by(Photo.id)).all()
+    now = utc_now()
+    rows = [{"photo_id": n, "reason": REASON, "urgency": SENT_BACK, "at": now, "settled": False} for n in ids]
+    if rows:
+        _hint(session, rows)
+        record_audit(session, user, "review.send_back", f"{len(rows)} photos")
+    return len(rows)
+
+
 def _raise(session: Session, doubts: Mapping[int, Doubt], at: dt.datetime) -> int:
     counting = Review.id == counting_review(Photo.id)
     query = (
@@ -106,21 +133,29 @@ def _raise(session: Session, doubts: Mapping[int, Doubt], at: dt.datetime) -> in
         .where(Photo.id.in_(lock_photos(session, doubts)), Photo.review_state == "labelled")
         .order_by(Photo.id)
     )
+    urgencies = {photo_id: min(doubt.urgency, MOST_FOUND) for photo_id, doubt in doubts.items()}
     rows = [
-        {"photo_id": row.id, "reason": REASON, "urgency": doubts[row.id].urgency, "at": at, "settled": False}
+        {"photo_id": row.id, "reason": REASON, "urgency": urgencies[row.id], "at": at, "settled": False}
         for row in session.execute(query)
         if row.label_id == doubts[row.id].label_id and row.reviewed_at <= at and row.reason != REASON
     ]
     if rows:
-        insert = insert_on(ReviewHint, sqlite=is_sqlite(session))
-        changed = {name: insert.excluded[name] for name in ("urgency", "at", "settled")}
-        session.execute(insert.on_conflict_do_update(index_elements=["photo_id", "reason"], set_=changed), rows)
+        _hint(session, rows)
     return len(rows)
+
+
+def _hint(session: Session, rows: list[dict[str, Any]]) -> None:
+    """Writes hints; one that was sent back and waits stays as urgent as it is."""
+    insert = insert_on(ReviewHint, sqlite=is_sqlite(session))
+    waits = ~ReviewHint.settled & (ReviewHint.urgency >= SENT_BACK)
+    urgency = case((waits, ReviewHint.urgency), else_=insert.excluded.urgency)
+    changed = {"urgency": urgency} | {name: insert.excluded[name] for name in ("at", "settled")}
+    session.execute(insert.on_conflict_do_update(index_elements=["photo_id", "reason"], set_=changed), rows)
 
 
 def _take_back(database: Database, at: dt.datetime) -> int:
     """Deletes hints that are older, a group of them; returns how many."""
-    older = ReviewHint.reason == REASON, ReviewHint.at < at
+    older = ReviewHint.reason == REASON, ReviewHint.at < at, ReviewHint.settled | (ReviewHint.urgency < SENT_BACK)
     with database.transaction() as session:
         some = select(ReviewHint.photo_id).where(*older).order_by(ReviewHint.photo_id).limit(GROUP)
         ids = lock_photos(session, session.scalars(some).all())

@@ -123,6 +123,16 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/api/admin/people/{person_id}/tokens", "admin", body={"name": "t", "scopes": ["read"]}),
     Route("POST", "/api/admin/people/{person_id}/tokens/revoke", "admin", body={"name": "none"}, may_miss=True),
     Route("GET", "/api/admin/audit", "admin"),
+    # models
+    Route("GET", "/api/models", "admin"),
+    Route("GET", "/api/models/runs", "admin"),
+    Route("POST", "/api/models/runs", "admin", body={"recipe": "none"}, may_miss=True),
+    *(Route("GET", f"/api/models/runs/{{run_id}}{of}", "admin", may_miss=True) for of in ("", "/matrix", "/photos")),
+    *(Route("POST", f"/api/models/runs/{{run_id}}/{act}", "admin", may_miss=True) for act in ("cancel", "reject")),
+    Route("POST", "/api/models/review", "admin", body={}),
+    Route("GET", "/api/models/versions", "admin"),
+    Route("POST", "/api/models/versions/{name}/activate", "admin", body={"expected": None}, may_miss=True),
+    Route("POST", "/api/models/rollback", "admin", body={}),
     # the programming interface
     Route("GET", "/api/v1/me", "owner", "any"),
     Route("GET", "/api/v1/openapi.json", "owner", "any"),
@@ -225,7 +235,7 @@ GRADIO: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 # The pages inside a mount, which we made.
-PAGES = {"/app": ("library", "duplicates", "batches"), "/review": ("labels",), "/admin": ()}
+PAGES = {"/app": ("library", "duplicates", "batches"), "/review": ("labels",), "/admin": ("models",)}
 # Gradio's functions by mount and name: the role that each asks for itself, whatever the mount does.
 FUNCTIONS = {("/app", "tag_photo"): "owner"}
 

@@ -36,6 +36,7 @@ from ui.library_api import library_routes
 from ui.login import LOGIN_BYTES, PasswordDesk, hide_login_tokens, login_routes
 from ui.me_api import me_routes
 from ui.media import media_routes
+from ui.models_api import models_routes
 from ui.next_page import HOME
 from ui.nudge import Nudger
 from ui.pages.layout import MOUNTS, page_head
@@ -107,6 +108,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(review_routes(database, LookAlikes(database)))
     app.include_router(review_acting_routes(database))
     app.include_router(review_numbers_routes(database))
+    app.include_router(models_routes(database))
     app.include_router(v1_routes(database, blobs, nudger, submitting, singles, deleter))
     app.add_api_route("/", lambda: RedirectResponse(HOME, 303), methods=["GET"], name="home")
     answer_errors(app)

@@ -48,9 +48,11 @@ def make_review_blocks() -> gr.Blocks:
 
 
 def make_admin_blocks() -> gr.Blocks:
-    """The page for the role admin. It has no handlers."""
+    """The pages for the role admin: Admin and Models. They have no handlers."""
     with gr.Blocks(title="Admin - phototag", analytics_enabled=False) as blocks:
         gr.Column(elem_id="pt-admin")
+    with blocks.route("Models", "/models", show_in_navbar=False):
+        gr.Column(elem_id="pt-models")
     return blocks
 
 

@@ -19,12 +19,16 @@ NAVIGATION: tuple[tuple[str, str, Role], ...] = (
     ("Batches", "/app/batches", "owner"),
     ("Review", "/review/", "reviewer"),
     ("Labels", "/review/labels", "reviewer"),
+    ("Models", "/admin/models", "admin"),
     ("Admin", "/admin/", "admin"),
 )
 
 _FOLDERS = (Path(__file__).parent, Path(__file__).parents[1] / "static")
 _KINDS = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-STYLES = ("base.css", "tag.css", "batch.css", "library.css", "duplicates.css", "review.css", "labels.css", "admin.css")
+STYLES = (
+    *("base.css", "tag.css", "batch.css", "library.css", "duplicates.css", "review.css", "labels.css", "admin.css"),
+    "models.css",
+)
 # Loaded while the first one is still being read, instead of one after the other.
 MODULES = ("boot.js", "dom.js", "api.js", "status.js", "me.js", "ask.js")
 

@@ -6,7 +6,7 @@ import { status } from "./status.js";
 
 const PAGES = {
   "pt-tag": "./tag.js", "pt-library": "./library.js", "pt-duplicates": "./duplicates.js", "pt-batches": "./batches.js",
-  "pt-review": "./review.js", "pt-labels": "./labels.js", "pt-admin": "./admin.js",
+  "pt-review": "./review.js", "pt-labels": "./labels.js", "pt-models": "./models.js", "pt-admin": "./admin.js",
 };
 const here = window.location.pathname.replace(/\/$/, "");
 const named = `pt-${here.split("/").at(-1)}`;

@@ -12,6 +12,14 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** An element of a drawing; attributes and children as for `h`. */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
 const ICONS = {
   photos: "M4 7a2 2 0 0 1 2-2h9a2 2 0 0 1 2 2v8a2 2 0 0 1-2 2H6a2 2 0 0 1-2-2zM4 14l3.5-3.5L11 14l2-2 4 3.5M20 8v10a2 2 0 0 1-2 2H8",
   warning: "M12 4 2.8 19.5h18.4zM12 10v4.5M12 17.2v.1",
@@ -30,17 +38,10 @@ export const shownOf = ({ shown, by_person }) => shown ?? (by_person ? "none of 
 
 /** A line drawing; decoration only, hidden from screen readers. */
 export function icon(name, size = 24) {
-  const space = "http://www.w3.org/2000/svg";
-  const svg = document.createElementNS(space, "svg");
-  const attributes = {
+  return svg("svg", {
     viewBox: "0 0 24 24", width: size, height: size, fill: "none", stroke: "currentColor", "stroke-width": 1.6,
     "stroke-linecap": "round", "stroke-linejoin": "round", "aria-hidden": "true", class: "pt-icon",
-  };
-  for (const [key, value] of Object.entries(attributes)) svg.setAttribute(key, value);
-  const path = document.createElementNS(space, "path");
-  path.setAttribute("d", ICONS[name]);
-  svg.append(path);
-  return svg;
+  }, svg("path", { d: ICONS[name] }));
 }
 
 export const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -1,0 +1,60 @@
+"""The report of a training run for the page Models: figures with their intervals, labels by name, photos that are there."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.labels import label_paths
+from db.review_stats import wilson
+from db.schema import Photo
+from ui.shapes import Json
+
+# Shares of the exam's photos: their interval follows from how many photos those are.
+SHARES = ("top1", "top5", "coverage")
+PLAIN = ("macro_f1", "accuracy_when_sure", "calibration_error")
+OF_LABEL = ("photos", "precision", "recall")
+MOST_HURTING = 100
+
+
+def report_shape(session: Session, report: Mapping[str, Any]) -> Json:
+    """A report as the training writes it, for the page. Photos that were deleted since are left out."""
+    candidate, base = _figures(report["candidate"]), report.get("base")
+    return {
+        "photos": report["candidate"]["photos"],
+        "candidate": candidate,
+        "base": _figures(base) if base else None,
+        "hurting": _hurting(session, report.get("doubts", ())[:MOST_HURTING]),
+    }
+
+
+def _figures(found: Mapping[str, Any]) -> Json:
+    photos = found["photos"]
+    shares = {name: _share(found[name], photos) for name in SHARES if found.get(name) is not None}
+    plain = {name: {"value": found[name]} for name in PLAIN if found.get(name) is not None}
+    by_label = [{"name": one["label"]} | {name: one[name] for name in OF_LABEL} for one in found["by_label"]]
+    return {**shares, **plain, "by_label": by_label, "calibration": found["calibration"]}
+
+
+def _share(value: float, photos: int) -> Json:
+    low, high = wilson(round(value * photos), photos) if photos else (0.0, 1.0)
+    return {"value": value, "low": low, "high": high}
+
+
+def _hurting(session: Session, doubts: Sequence[Mapping[str, Any]]) -> list[Json]:
+    """Photos whose label fits worst, those that are still there; `fits`: how well it does, in [0, 1]."""
+    names = label_paths(session, {one["label_id"] for one in doubts})
+    query = select(Photo.id, Photo.name, Photo.has_previews).where(Photo.id.in_([one["photo_id"] for one in doubts]))
+    there = {row.id: row for row in session.execute(query)} if doubts else {}
+    return [
+        {
+            "id": one["photo_id"],
+            "name": there[one["photo_id"]].name,
+            "has_previews": there[one["photo_id"]].has_previews,
+            "label": names[one["label_id"]][-1],
+            "fits": round(1 - one["urgency"], 4),
+        }
+        for one in doubts
+        if one["photo_id"] in there
+    ]

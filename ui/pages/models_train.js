@@ -1,0 +1,99 @@
+// Before training: labels with their reviewed photos, what is missing, the recipe, one button.
+
+import { api } from "./api.js";
+import { count, h, icon, plural } from "./dom.js";
+import { withCode } from "./status.js";
+
+const FEW = 8;
+
+/** The card; `paint(found)` shows what GET /api/models answers. */
+export function trainCard() {
+  const element = h("section", { class: "pt-card pt-train", "aria-labelledby": "pt-train-title" }, h("h2", { id: "pt-train-title" }, "Train a model"), h("p", { class: "pt-soft" }, "Loading…"));
+  let shown = "";
+  let all = false;
+  const chosen = { recipe: null, auto: false };
+
+  function paint(found) {
+    const now = JSON.stringify(found);
+    if (now === shown) return; // keeps the focus and what was chosen
+    shown = now;
+    const again = element.contains(document.activeElement) ? document.activeElement.id : "";
+    const { labels } = found.readiness;
+    element.replaceChildren(h("h2", { id: "pt-train-title" }, "Train a model"), ...(labels.length ? ready(found) : nothing()));
+    if (again) document.getElementById(again)?.focus();
+  }
+
+  function ready({ readiness, recipes, notice }) {
+    const table = h("div", { class: "pt-train-labels" });
+    const fill = () => table.replaceChildren(labelTable(readiness.labels, all), ...(readiness.labels.length > FEW
+      ? [h("button", { type: "button", class: "pt-quiet pt-linked", id: "pt-train-all", "aria-expanded": String(all), onclick: () => { all = !all; fill(); document.getElementById("pt-train-all").focus(); } }, all ? "Show fewer" : `Show all ${count(readiness.labels.length)} labels`)] : []));
+    fill();
+    return [h("div", { class: "pt-train-parts" }, table, h("div", { class: "pt-train-form" }, ...missing(readiness), form(readiness, recipes, notice)))];
+  }
+
+  function form(readiness, recipes, notice) {
+    const trouble = h("p", { class: "pt-notice pt-bad", role: "alert", hidden: true });
+    const names = recipes.map(({ name }) => name);
+    if (!names.includes(chosen.recipe)) chosen.recipe = names[0] ?? null;
+    const choice = ({ name, title }) => h("label", { class: "pt-tick pt-recipe" },
+      h("input", { type: "radio", name: "recipe", id: `pt-recipe-${name}`, value: name, checked: name === chosen.recipe, onchange: () => { chosen.recipe = name; } }),
+      h("span", {}, h("strong", {}, name), h("span", { class: "pt-soft" }, title)));
+    const auto = h("input", { type: "checkbox", id: "pt-auto", checked: chosen.auto, onchange: () => { chosen.auto = auto.checked; } });
+    const button = h("button", { type: "submit", class: "pt-button", id: "pt-train-go", disabled: !readiness.ready || !names.length }, "Train");
+    return h("form", { onsubmit: async (event) => {
+      event.preventDefault();
+      button.disabled = true;
+      try {
+        const run = await api("/api/models/runs", { method: "POST", json: { recipe: chosen.recipe, activate: chosen.auto ? "auto" : "never" } });
+        window.location.assign(`/admin/models?run=${run.id}`);
+      } catch (error) {
+        trouble.textContent = error.message;
+        trouble.hidden = false;
+        button.disabled = false;
+      }
+    } },
+    h("fieldset", { class: "pt-into" }, h("legend", {}, "Recipe"), ...recipes.map(choice)),
+    h("label", { class: "pt-tick", for: "pt-auto" }, auto, "Activate it by itself if it is better"),
+    notice && readiness.ready ? h("p", { class: "pt-notice pt-warn" }, icon("warning", 20), h("span", {}, ...withCode(notice))) : null,
+    trouble, h("div", { class: "pt-row" }, button));
+  }
+
+  return { element, paint };
+}
+
+function missing({ missing: words }) {
+  if (!words.length) return [];
+  return [h("div", { class: "pt-notice pt-info" }, icon("info", 20), h("div", { class: "pt-missing" }, ...words.map((text) => h("p", {}, ...withCode(text))), h("p", {}, h("a", { href: "/review/" }, "Review photos"))))];
+}
+
+function labelTable(labels, all) {
+  const most = Math.max(...labels.map(({ reviewed }) => reviewed));
+  const rows = [...labels].sort((a, b) => b.reviewed - a.reviewed || a.name.localeCompare(b.name)).slice(0, all ? labels.length : FEW);
+  const reviewed = labels.reduce((sum, label) => sum + label.reviewed, 0);
+  const undecided = labels.some((label) => label.undecided);
+  const cells = (label) => [label.reviewed, label.training, label.holdout, ...(undecided ? [label.undecided] : [])];
+  return h("div", { class: "pt-scroll" }, h("table", { class: "pt-table" },
+    h("caption", {}, `${plural(reviewed, "reviewed photo")} of ${plural(labels.length, "label")}. Held out: photos of the exam, which no model is trained on.${undecided ? " Not decided: the next training decides." : ""}`),
+    h("thead", {}, h("tr", {}, ...["Label", "Reviewed", "Training", "Held out", ...(undecided ? ["Not decided"] : [])].map((text) => h("th", { scope: "col" }, text)))),
+    h("tbody", {}, ...rows.map((label) => h("tr", {},
+      h("th", { scope: "row" }, h("span", { class: "pt-label-cell" }, label.name, label.enough ? null : h("span", { class: "pt-chip pt-chip-thin" }, "too few")), bar(label, most)),
+      ...cells(label).map((n) => h("td", {}, count(n))))))));
+}
+
+function bar(label, most) {
+  const part = (kind, n) => {
+    const element = h("span", { class: `pt-part ${kind}` });
+    element.style.width = `${(n / most) * 100}%`;
+    return element;
+  };
+  const rest = label.reviewed - label.holdout;
+  return h("span", { class: "pt-bar pt-bar-parts", "aria-hidden": "true" }, part("pt-part-tagged", rest), part("pt-part-held", label.holdout));
+}
+
+function nothing() {
+  return [h("div", { class: "pt-empty" }, icon("photos", 44), h("p", {}, "Nobody has given photos a label yet."),
+    h("p", { class: "pt-soft" }, "A model learns from photos that people labelled. If yours lie in folders named after what they show, import them:"),
+    h("p", {}, h("code", {}, "phototag labels import DIR")),
+    h("p", { class: "pt-soft" }, "Or say what is right and wrong on the photos that are here."),
+    h("div", { class: "pt-row pt-center" }, h("a", { class: "pt-button", href: "/review/" }, "Review photos"), h("a", { class: "pt-button pt-second", href: "/review/labels" }, "See the labels")))];
+}
