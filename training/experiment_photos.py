@@ -97,8 +97,8 @@ def chunks(
 
 def _on_disk(loading: Loading, total: int) -> npt.NDArray[Any]:
     # 150 KB a photo of pixels, 50 KB of features: a large folder need not fit into memory
-    file = tempfile.TemporaryFile(dir=loading.folder)  # noqa: SIM115 - the array keeps it open
-    return np.memmap(file, loading.dtype, "w+", shape=(total, *loading.shape))
+    with tempfile.TemporaryFile(dir=loading.folder) as file:  # the mapping outlives it
+        return np.memmap(file, loading.dtype, "w+", shape=(total, *loading.shape))
 
 
 def _decoded(path: Path, loading: Loading) -> Pixels | LeftOut:

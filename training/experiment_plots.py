@@ -44,7 +44,7 @@ def draw_confusion(path: Path, confusion: Sequence[Sequence[int]], labels: Seque
     figure = Figure(figsize=(side, side), layout="constrained")
     axis: Axes = figure.subplots()
     shares = [[count / max(1, sum(row)) for count in row] for row in confusion]
-    axis.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.6)  # light throughout: black numbers stay readable
+    axis.imshow(shares, cmap="Blues", vmin=0.0, vmax=2.2)  # light throughout: black numbers stay readable
     names = [clean_text(label, 200) for label in labels]
     names = [name if len(name) <= LABEL_CHARS else f"{name[: LABEL_CHARS - 1]}…" for name in names]
     # parse_math: a label may hold dollar signs

@@ -17,6 +17,13 @@ from training.architectures import (
     transfer_network,
     whole_network,
 )
+from worker import device
+
+
+@pytest.fixture(scope="module", autouse=True)
+def device_is_prepared() -> None:
+    """Before the first network: TensorFlow cannot be told how many threads to use afterwards."""
+    device.prepare()
 
 
 @pytest.mark.parametrize(
