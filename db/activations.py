@@ -7,9 +7,10 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, aliased
 
 from db.audit import record_audit
+from db.batches import cancel_batch
 from db.errors import ConflictError
 from db.model_versions import activate, active_version
-from db.schema import Activation, ModelVersion, User
+from db.schema import OPEN_BATCH_STATES, Activation, Batch, ModelVersion, User
 from db.session import utc_now
 
 
@@ -36,7 +37,9 @@ class ActivationView(NamedTuple):
 def activate_version(
     session: Session, version_id: int, *, expected_id: int | None, user: User | None, reason: str
 ) -> Activation:
-    """Lets a version tag from now on. Photos that are tagged go on showing what they show (`db.shown_before`).
+    """Lets a version tag from now on. Photos that are tagged go on showing what they show (`db.retag_showing`).
+
+    Re-tags with other versions that are under way are cancelled.
 
     Args:
         session: of a write transaction.
@@ -118,6 +121,7 @@ def _change(
         raise ConflictError(msg)
     if not activate(session, version_id, expected_id, reason):
         raise changed_since(active_version(session))
+    _cancel_retags(session)
     row = Activation(
         version_id=version_id,
         before_id=expected_id,
@@ -131,6 +135,13 @@ def _change(
     before = session.get_one(ModelVersion, expected_id).name if expected_id is not None else None
     record_audit(session, user, "models.activate", version.name, {"before": before, "reason": reason})
     return row
+
+
+def _cancel_retags(session: Session) -> None:
+    """All that are open are another version's now."""
+    retags = select(Batch.id).where(Batch.retag_version_id.is_not(None), Batch.state.in_(OPEN_BATCH_STATES))
+    for batch_id in session.scalars(retags.order_by(Batch.id)).all():
+        cancel_batch(session, batch_id)
 
 
 def changed_since(active: ModelVersion | None) -> ConflictError:

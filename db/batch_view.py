@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, Select, func, literal, select, tuple_
+from sqlalchemy import Row, Select, case, func, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from db.codes import JUNK
@@ -213,16 +213,19 @@ def _items_of(batch_id: str) -> Select[*tuple[Any, ...]]:
 
 
 def _items() -> Select[*tuple[Any, ...]]:
+    """With their photos; the items of a re-tag have no path of their own, and may have lost their photo."""
+    photo_id = func.coalesce(Item.photo_id, Item.retag_photo_id)
+    path = case((Item.retag_photo_id.is_not(None), func.coalesce(Photo.name, "")), else_=Item.path)
     return (
         select(
             Item.id.label("item_id"),
             Item.archive_number,
             Item.position,
-            Item.path,
+            path.label("path"),
             Item.state,
             Item.code,
             Item.detail,
-            Item.photo_id,
+            Photo.id.label("photo_id"),
             Photo.sha256,
             Photo.width,
             Photo.height,
@@ -238,7 +241,7 @@ def _items() -> Select[*tuple[Any, ...]]:
             Item.finished_at,
             Item.model_version_id,
         )
-        .outerjoin(Photo, Photo.id == Item.photo_id)
+        .outerjoin(Photo, Photo.id == photo_id)
         .outerjoin(Camera, Camera.id == Photo.camera_id)
         .outerjoin(ModelVersion, ModelVersion.id == Item.model_version_id)
         .outerjoin(Label, Label.id == Photo.shown_label_id)

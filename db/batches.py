@@ -1,4 +1,4 @@
-"""What a person submits: made, filled, sealed, closed, cancelled, tried again.
+"""What a person submits: made, filled, sealed, closed, cancelled.
 
 Locks are always taken in the order batch, archives, items, photos, so that PostgreSQL meets no deadlock.
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, func, insert, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, func, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from db.closing import close_finished_batches
@@ -20,7 +20,7 @@ from db.garbage import is_going
 from db.photos import NewPhoto, ensure_photos
 from db.schema import OPEN_BATCH_STATES, OPEN_ITEM_STATES, Archive, Batch, Item, User
 from db.session import is_sqlite, utc_now
-from db.statements import count_changed, insert_missing, table_of
+from db.statements import count_changed, insert_missing
 
 # Nothing that is easily misread; the first is a letter, so that an id is never taken for a number or an option.
 ID_LETTERS = "abcdefghjkmnpqrstvwxyz"
@@ -176,7 +176,7 @@ def cancel_batch(session: Session, batch_id: str) -> int:
     now = utc_now()
     is_open = Batch.id == batch_id, Batch.state.in_(OPEN_BATCH_STATES)
     if not count_changed(session, update(Batch).where(*is_open).values(state="cancelled", finished_at=now)):
-        _require_batch(session, batch_id)
+        require_batch(session, batch_id)
         return 0
     no_lease = {"state": "cancelled", "lease_owner": None, "lease_until": None}
     open_archives = Archive.batch_id == batch_id, Archive.state.in_(("ready", "leased"))
@@ -186,40 +186,14 @@ def cancel_batch(session: Session, batch_id: str) -> int:
     return count_changed(session, update(Item).where(*open_items).values(no_lease | {"finished_at": now}))
 
 
-def retry_batch(session: Session, batch_id: str, owner_id: int) -> Batch:
-    """A new batch with the failed photos of a closed one. Refused ones would be refused again. Twice is once.
-
-    Raises:
-        NotFoundError: there is no such batch.
-        ConflictError: the batch is still open, or nothing of it failed.
-    """
-    batch = _require_batch(session, batch_id, lock=True)
-    if batch.state in OPEN_BATCH_STATES:
-        msg = f"The batch is still open; wait for it or cancel it, then retry. Received: {batch_id}, {batch.state}"
-        raise ConflictError(msg)
-    running = select(Batch).where(Batch.retry_of_id == batch_id, Batch.state.in_(OPEN_BATCH_STATES))
-    earlier = session.scalars(running).first()
-    if earlier is not None:
-        return earlier
-    new = create_batch(session, owner_id, batch.name, priority=batch.priority, state="running")
-    new.retry_of_id = batch_id
-    session.flush()
-    if _copy_failed_items(session, batch_id, new) == 0:
-        session.delete(new)
-        session.flush()
-        msg = f"No photo of this batch failed, so there is nothing to retry. Received: {batch_id}"
-        raise ConflictError(msg)
-    return new
-
-
 def get_batch(session: Session, batch_id: str, user: User) -> Batch:
-    """The batch, if this person may see it: an admin sees all, an owner their own.
+    """The batch, if this person may see it: an admin sees all, an owner their own, but no re-tag of everybody's photos.
 
     Raises:
         NotFoundError: there is none, or it is somebody else's.
     """
-    batch = _require_batch(session, batch_id)
-    if user.role != "admin" and batch.owner_id != user.id:
+    batch = require_batch(session, batch_id)
+    if user.role != "admin" and (batch.owner_id != user.id or batch.retag_version_id is not None):
         raise _no_such_batch(batch_id)
     return batch
 
@@ -238,7 +212,7 @@ def list_batches(
     """
     query = select(Batch).where(~is_going()).order_by(Batch.created_at.desc(), Batch.id.desc()).limit(limit)
     if user.role != "admin":
-        query = query.where(Batch.owner_id == user.id)
+        query = query.where(Batch.owner_id == user.id, Batch.retag_version_id.is_(None))
     if before is not None:
         last = get_batch(session, before, user)
         after = BatchPlace(last.created_at, last.id)
@@ -255,10 +229,26 @@ def lock_open_batch(session: Session, batch_id: str) -> Batch:
         NotFoundError: there is no such batch.
         ConflictError: it is closed.
     """
-    batch = _require_batch(session, batch_id, lock=True)
+    batch = require_batch(session, batch_id, lock=True)
     if batch.state not in OPEN_BATCH_STATES:
         msg = f"The batch is closed; submit further files as a new one. Received: {batch_id}, {batch.state}"
         raise ConflictError(msg)
+    return batch
+
+
+def require_batch(session: Session, batch_id: str, *, lock: bool = False) -> Batch:
+    """The batch, whoever asks; with `lock` nobody else changes it until this transaction ends.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    present = Batch.id == batch_id, ~is_going()
+    query = select(Batch).where(*present).execution_options(populate_existing=True)
+    if lock:
+        query = query.with_for_update(key_share=True)
+    batch = session.scalars(query).one_or_none()
+    if batch is None:
+        raise _no_such_batch(batch_id)
     return batch
 
 
@@ -288,27 +278,6 @@ def _item_row(batch: Batch, item: NewItem, photo_ids: dict[str, int]) -> dict[st
         "priority": batch.priority,
         "finished_at": None if state == "ready" else utc_now(),
     }
-
-
-def _copy_failed_items(session: Session, batch_id: str, new: Batch) -> int:
-    kept = Item.archive_number, Item.position, Item.path, Item.source_path, Item.photo_id, Item.priority
-    with_photo = Item.batch_id == batch_id, Item.state == "failed", Item.photo_id.is_not(None)
-    lock_items(session, *with_photo)  # so that their photos are not deleted meanwhile
-    failed = select(literal(new.id), literal("ready"), *kept).where(*with_photo)
-    columns = ["batch_id", "state", *(column.key for column in kept)]
-    copied = insert(table_of(Item)).from_select(columns, failed).returning(table_of(Item).c.id)
-    return len(session.execute(copied).all())
-
-
-def _require_batch(session: Session, batch_id: str, *, lock: bool = False) -> Batch:
-    present = Batch.id == batch_id, ~is_going()
-    query = select(Batch).where(*present).execution_options(populate_existing=True)
-    if lock:
-        query = query.with_for_update(key_share=True)
-    batch = session.scalars(query).one_or_none()
-    if batch is None:
-        raise _no_such_batch(batch_id)
-    return batch
 
 
 def _no_such_batch(batch_id: str) -> NotFoundError:

@@ -11,6 +11,7 @@ REASONS: dict[str, str] = {
     "TOO_MANY_PIXELS": "the picture has more pixels than the limit",
     "TOO_COMPLEX": "decoding it would take unreasonably long",
     "DECODER_LIMIT": "decoding it took more time or memory than allowed",
+    "PHOTO_DELETED": "the photo was deleted before it was re-tagged",
     "SKIPPED_JUNK": "a file of the system or a sidecar, not a photo",
     # an entry of an archive, or a path of a folder
     "ENCRYPTED": "the entry is encrypted; unpack it with its password first",

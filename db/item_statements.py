@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    func,
     literal_column,
     select,
     tuple_,
@@ -25,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from db.schema import Item, Photo
+from db.schema import Batch, Item, Photo
 from db.session import database_clock
 from db.statements import json_rows, table_of
 
@@ -33,6 +34,8 @@ from db.statements import json_rows, table_of
 MAX_STRIKES = 3
 
 ITEM = table_of(Item).c
+# The photo that an item is about, whether it keeps it or not.
+OF_PHOTO = func.coalesce(ITEM.photo_id, ITEM.retag_photo_id)
 # Written out, not bound: otherwise neither database could know that the partial index fits.
 READY = literal_column("'ready'", String)
 LEASED = literal_column("'leased'", String)
@@ -49,7 +52,7 @@ def ready(*, sqlite: bool) -> Select[*tuple[Any, ...]]:
 
 @cache
 def next_suspect(*, sqlite: bool) -> Executable:
-    """The first suspect, when no other ready item comes before it."""
+    """The first suspect of at most the priority `lowest`, when no other ready item comes before it."""
     other = table_of(Item).alias("other").c
     before = exists().where(
         other.state == READY,
@@ -57,13 +60,14 @@ def next_suspect(*, sqlite: bool) -> Executable:
         other.not_before <= database_clock(sqlite=sqlite),
         tuple_(other.priority, other.position, other.id) < tuple_(ITEM.priority, ITEM.position, ITEM.id),
     )
-    return ready(sqlite=sqlite).where(ITEM.suspect, ~before).limit(1)
+    return ready(sqlite=sqlite).where(ITEM.suspect, _urgent_enough(), ~before).limit(1)
 
 
 @cache
 def claim_many(*, sqlite: bool) -> Executable:
-    """Up to `limit` items that are no suspects."""
-    return _claim(ready(sqlite=sqlite).where(~ITEM.suspect).limit(bindparam("limit", type_=Integer())), sqlite=sqlite)
+    """Up to `limit` items of at most the priority `lowest` that are no suspects."""
+    some = ready(sqlite=sqlite).where(~ITEM.suspect, _urgent_enough())
+    return _claim(some.limit(bindparam("limit", type_=Integer())), sqlite=sqlite)
 
 
 @cache
@@ -72,10 +76,16 @@ def claim_one(*, sqlite: bool) -> Executable:
     return _claim(ready(sqlite=sqlite).where(ITEM.id == bindparam("item_id")), sqlite=sqlite)
 
 
+def _urgent_enough() -> ColumnElement[bool]:
+    return ITEM.priority <= bindparam("lowest", type_=Integer())
+
+
 def _claim(ready: Select[*tuple[Any, ...]], *, sqlite: bool) -> ReturningUpdate[*tuple[Any, ...]]:
     # The CTE is evaluated once: PostgreSQL may run a plain sub-query with a LIMIT again and lock more than asked for.
     picked = ready.with_for_update(skip_locked=True, key_share=True).cte("picked")
-    photo = table_of(Photo).c
+    photo, batch = table_of(Photo).c, table_of(Batch).c
+    sha256 = select(photo.sha256).where(photo.id == OF_PHOTO).scalar_subquery()
+    version_id = select(batch.retag_version_id).where(batch.id == ITEM.batch_id, ITEM.retag_photo_id.is_not(None))
     return (
         update(table_of(Item))
         .where(ITEM.id.in_(select(picked.c.id)), ITEM.state == READY)
@@ -89,12 +99,13 @@ def _claim(ready: Select[*tuple[Any, ...]], *, sqlite: bool) -> ReturningUpdate[
             ITEM.id,
             ITEM.batch_id,
             ITEM.attempt,
-            ITEM.photo_id,
-            select(photo.sha256).where(photo.id == ITEM.photo_id).scalar_subquery(),
+            OF_PHOTO,
+            func.coalesce(sha256, ""),
             ITEM.source_path,
             ITEM.path,
             ITEM.suspect,
             ITEM.priority,
+            version_id.scalar_subquery(),
             ITEM.position,
         )
     )

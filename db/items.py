@@ -20,8 +20,10 @@ from db.item_statements import LEASED, READY
 from db.near_duplicates import record_hashes
 from db.photos import mark_not_tagged
 from db.predictions import Tagged, first_labels, show_known, write_predictions
+from db.priorities import FOLDER, RETAG
 from db.schema import Item
 from db.session import db_now, is_sqlite, utc_now
+from db.shown import lock_photos
 from db.statements import as_json, count_changed
 
 
@@ -31,8 +33,10 @@ class ClaimedItem:
 
     Attributes:
         attempt: fences late finishers; pass it back.
-        source_path: where to read the photo; None: from the blob store by `sha256`.
+        sha256: of the photo; empty in a re-tag whose photo was deleted meanwhile.
+        source_path: where to read the photo; None: from the blob store by `sha256`, in a re-tag: see `db.places`.
         suspect: a worker died while it held this item: work on it alone.
+        retag_version_id: in a re-tag, the version that shall tag it, and no other.
     """
 
     item_id: int
@@ -44,6 +48,7 @@ class ClaimedItem:
     path: str
     suspect: bool
     priority: int
+    retag_version_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +74,18 @@ class SweepReport:
 
 
 def claim_items(
-    session: Session, owner: str, limit: int, lease_s: float, *, suspects: bool = True
+    session: Session, owner: str, limit: int, lease_s: float, *, suspects: bool = True, retags: bool = True
 ) -> list[ClaimedItem]:
     """Leases up to `limit` ready items, by priority, then position, which interleaves batches.
 
     A suspect whose turn has come is handed out alone, so that it cannot take neighbours down. Pass `suspects=False`
     while holding other items: then nothing is handed out when a suspect is next, so that the caller finishes what it
-    holds instead of passing the suspect by for ever.
+    holds instead of passing the suspect by for ever. Pass `retags=False` while another version than the active one is
+    loaded: it may tag photos that people send, but all open re-tags are the active version's.
     """
     sqlite = is_sqlite(session)
-    suspect_id = session.execute(statements.next_suspect(sqlite=sqlite)).scalar_one_or_none()
+    lowest = {"lowest": RETAG if retags else FOLDER}
+    suspect_id = session.execute(statements.next_suspect(sqlite=sqlite), lowest).scalar_one_or_none()
     lease = {"owner": owner, "lease_s": lease_s}
     if suspect_id is not None:
         if not suspects:
@@ -86,17 +93,19 @@ def claim_items(
         alone = session.execute(statements.claim_one(sqlite=sqlite), {"item_id": suspect_id, **lease}).all()
         if alone:  # else another worker was quicker
             return _in_turn(alone)
-    return _in_turn(session.execute(statements.claim_many(sqlite=sqlite), {"limit": limit, **lease}).all())
+    return _in_turn(session.execute(statements.claim_many(sqlite=sqlite), {"limit": limit, **lowest, **lease}).all())
 
 
 def finish_items(session: Session, owner: str, results: Sequence[Finished]) -> set[int]:
     """Writes what a worker found. Items whose lease it has lost are left as they are.
 
     Returns:
-        Ids of the items that were written.
+        Ids of the items of which something was written; not of those in a re-tag whose photo was deleted meanwhile.
     """
     written = _end_items(session, owner, [_ending(result) for result in results])
     tagged = [result for result in results if isinstance(result, Tagged) and result.item_id in written]
+    gone = _without_photo(session, tagged)
+    tagged = [result for result in tagged if result.item_id not in gone]
     if tagged:
         write_predictions(session, tagged)
     _mark_not_tagged(session, [result for result in results if isinstance(result, Refused)], written)
@@ -104,7 +113,7 @@ def finish_items(session: Session, owner: str, results: Sequence[Finished]) -> s
     record_hashes(
         session, {one.photo_id: one.facts.phash for one in tagged if one.facts and one.facts.phash is not None}
     )
-    return set(written)
+    return written.keys() - gone
 
 
 def already_tagged(session: Session, photo_ids: Collection[int], model_version_id: int) -> dict[int, float]:
@@ -117,7 +126,7 @@ def finish_known(session: Session, owner: str, items: Sequence[ClaimedItem], mod
     """Finishes claimed items whose photos this version has tagged before; returns the ids that were written."""
     endings = [(item.item_id, item.attempt, "tagged", None, None, model_version_id) for item in items]
     written = _end_items(session, owner, endings)
-    photo_ids = [item.photo_id for item in items if item.item_id in written]
+    photo_ids = [item.photo_id for item in items if item.item_id in written and item.retag_version_id is None]
     if photo_ids:
         show_known(session, photo_ids, model_version_id)
     close_emptied_batches(session, set(written.values()))
@@ -166,6 +175,14 @@ def open_item_count(session: Session) -> int:
 def has_ready_items(session: Session) -> bool:
     """Whether something can be claimed now."""
     return session.execute(statements.ready(sqlite=is_sqlite(session)).limit(1)).first() is not None
+
+
+def _without_photo(session: Session, tagged: Sequence[Tagged]) -> set[int]:
+    """Items of a re-tag whose photo is gone: nothing but the item itself knew of it. All others keep their photos."""
+    if not any(one.is_retag for one in tagged):
+        return set()
+    present = set(lock_photos(session, [one.photo_id for one in tagged]))
+    return {one.item_id for one in tagged if one.photo_id not in present}
 
 
 def _mark_not_tagged(session: Session, refused: Sequence[Refused], written: Container[int]) -> None:

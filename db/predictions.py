@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     BigInteger,
+    Boolean,
     ColumnElement,
     Executable,
     Float,
@@ -29,6 +30,7 @@ from db.review_hints import raise_disagreements
 from db.schema import ActiveVersion, Camera, Photo, Prediction
 from db.session import is_sqlite
 from db.shown import lock_photos, show_what_counts
+from db.shown_before import remember_shown
 from db.statements import as_json, insert_missing, insert_on, json_rows, table_of
 
 TOP = 5
@@ -48,6 +50,7 @@ class Tagged:
         facts: None when the photo was not decoded, because its features were known.
         top: (label id, score in [0, 1]), best first, at most five.
         not_sure: the first score is under the version's threshold.
+        is_retag: the photo goes on showing what it shows, until a person applies the re-tag.
     """
 
     item_id: int
@@ -57,6 +60,7 @@ class Tagged:
     facts: PhotoFacts | None
     top: Sequence[tuple[int, float]]
     not_sure: bool = False
+    is_retag: bool = False
 
 
 def write_predictions(session: Session, tagged: Sequence[Tagged]) -> None:
@@ -68,16 +72,19 @@ def write_predictions(session: Session, tagged: Sequence[Tagged]) -> None:
         # In a statement of its own, so that the next one begins from what the others left behind: one that locks rows
         # and changes them too goes back to their older versions, on which those who wait for it stand in line.
         lock_photos(session, [one.photo_id for one in ordered])
-    session.execute(_photos_statement(sqlite=is_sqlite(session)), as_json(map(_photo_row, ordered)))
     session.execute(_top_statement(sqlite=is_sqlite(session)), as_json(_top_rows(ordered)))
+    shown = [(one.photo_id, one.model_version_id) for one in ordered if not one.is_retag]
+    if shown:
+        session.execute(_remember_statement(sqlite=is_sqlite(session)), as_json(shown))
+    session.execute(_photos_statement(sqlite=is_sqlite(session)), as_json(map(_photo_row, ordered)))
     raise_disagreements(session, [(one.photo_id, one.model_version_id) for one in ordered])
 
 
 def show_known(session: Session, photo_ids: Collection[int], version_id: int) -> None:
     """Shows what a version has said of photos before, if it may."""
-    held = lock_photos(session, photo_ids)
-    named = _named_statement(sqlite=is_sqlite(session))
-    changed = session.scalars(named, as_json((photo_id, version_id) for photo_id in held)).all()
+    known = as_json((photo_id, version_id) for photo_id in lock_photos(session, photo_ids))
+    session.execute(_remember_statement(sqlite=is_sqlite(session)), known)
+    changed = session.scalars(_named_statement(sqlite=is_sqlite(session)), known).all()
     if changed:
         show_what_counts(session, changed)
 
@@ -99,7 +106,7 @@ def _photo_row(one: Tagged) -> tuple[object, ...]:
     label_id, score = one.top[0] if one.top else (None, None)
     second_score = one.top[1][1] if len(one.top) > 1 else None
     facts = _no_facts() if one.facts is None else _facts_row(one.facts)
-    return (one.photo_id, *facts, one.model_version_id, label_id, score, one.not_sure, second_score)
+    return (one.photo_id, *facts, one.model_version_id, label_id, score, one.not_sure, second_score, one.is_retag)
 
 
 def _facts_row(facts: PhotoFacts) -> tuple[object, ...]:
@@ -134,10 +141,16 @@ def _photos_statement(*, sqlite: bool) -> Executable:
     shown = ("shown_model_version_id", "shown_label_id", "shown_score", "not_sure")
     facts, labels = ({name: PHOTO[name].type for name in names} for names in (FACTS, shown))
     new = json_rows(
-        sqlite=sqlite, photo_id=BigInteger(), **facts, camera=CAMERA.name.type, **labels, second_score=Float()
+        sqlite=sqlite,
+        photo_id=BigInteger(),
+        **facts,
+        camera=CAMERA.name.type,
+        **labels,
+        second_score=Float(),
+        is_retag=Boolean(),
     )
     camera_id = select(CAMERA.id).where(CAMERA.name == new.c.camera).scalar_subquery()
-    replaces = _replaces(new)
+    replaces = or_(PHOTO.shown_model_version_id.is_(None), and_(~new.c.is_retag, _replaces(new)))
     may_show = and_(no_person_has_spoken(), replaces)
     said: dict[str, ColumnElement[Any]] = {
         "shown_label_id": standing(new.c.shown_label_id),
@@ -160,14 +173,28 @@ def _photos_statement(*, sqlite: bool) -> Executable:
 @cache
 def _named_statement(*, sqlite: bool) -> Executable:
     """Says whose word it is that photos show; returns those of which it is another's now."""
-    new = json_rows(sqlite=sqlite, photo_id=BigInteger(), shown_model_version_id=BigInteger())
-    has_spoken = exists().where(
+    new = _known(sqlite=sqlite)
+    change = update(table_of(Photo)).where(PHOTO.id == new.c.photo_id, _has_spoken(new), _replaces(new))
+    return change.values(shown_model_version_id=new.c.shown_model_version_id).returning(PHOTO.id)
+
+
+@cache
+def _remember_statement(*, sqlite: bool) -> Executable:
+    """Keeps whose word it is that photos show, where another's takes its place."""
+    new = _known(sqlite=sqlite)
+    return remember_shown(new, _has_spoken(new), _replaces(new), sqlite=sqlite)
+
+
+def _known(*, sqlite: bool) -> CTE:
+    return json_rows(sqlite=sqlite, photo_id=BigInteger(), shown_model_version_id=BigInteger())
+
+
+def _has_spoken(new: CTE) -> ColumnElement[bool]:
+    return exists().where(
         PREDICTION.photo_id == new.c.photo_id,
         PREDICTION.model_version_id == new.c.shown_model_version_id,
         PREDICTION.rank == 1,
     )
-    change = update(table_of(Photo)).where(PHOTO.id == new.c.photo_id, has_spoken, _replaces(new))
-    return change.values(shown_model_version_id=new.c.shown_model_version_id).returning(PHOTO.id)
 
 
 def _version_of(new: CTE, replaces: ColumnElement[bool]) -> ColumnElement[Any]:

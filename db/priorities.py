@@ -1,6 +1,6 @@
-"""Which batch goes first: a person waits for a single photo, and nobody sits beside a folder."""
+"""Which batch goes first: a person waits for a single photo, nobody sits beside a folder, a re-tag lets all others pass."""
 
-SINGLE_PHOTO, SMALL_BATCH, FOLDER = 0, 2, 5
+SINGLE_PHOTO, SMALL_BATCH, FOLDER, RETAG = 0, 2, 5, 8
 SMALL_BATCH_FILES = 50
 
 

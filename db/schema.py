@@ -10,7 +10,6 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
-    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -30,6 +29,9 @@ from db.columns import (
     one_of,
     when,
 )
+from db.feature_schema import FeatureCentre as FeatureCentre
+from db.feature_schema import FeatureShard as FeatureShard
+from db.feature_schema import PhotoFeatures as PhotoFeatures
 from db.people_schema import ROLES as ROLES
 from db.people_schema import ApiToken as ApiToken
 from db.people_schema import AuditEntry as AuditEntry
@@ -180,6 +182,8 @@ class Photo(Base):
             *("margin", "id", "draw", "shown_label_id", *FACTS_AND_SCORE),
         ),
         when("ix_photos_reviewed", "reviewed_at IS NOT NULL", "review_state", "shown_label_id", "reviewed_at", "id"),
+        # whose word photos show: previews of a re-tag and roll backs read nothing else of them
+        Index("ix_photos_shown_version", "shown_model_version_id", "id", "shown_origin", "shown_label_id"),
         # addresses carry the id and are cached by browsers: the id of a deleted photo is never given out again
         {"sqlite_autoincrement": True},
     )
@@ -341,45 +345,6 @@ class Prediction(Base):
     score: Mapped[float]
 
 
-class FeatureShard(Base):
-    """An immutable file of features: float16 (rows, *shape) of one finished chunk."""
-
-    __tablename__ = "feature_shards"
-
-    id: Mapped[PrimaryKey]
-    space: Mapped[Sha256] = mapped_column(index=True, comment="hash of backbone weights, layer and decode version")
-    key: Mapped[str] = mapped_column(String(120), unique=True, comment="name in the blob store")
-    rows: Mapped[int]
-    created_at: Mapped[Instant]
-
-
-class FeatureCentre(Base):
-    """What the features of a space have in common; codes are made about it. Never changed: codes would not compare."""
-
-    __tablename__ = "feature_centres"
-
-    space: Mapped[Sha256] = mapped_column(primary_key=True)
-    centre: Mapped[bytes] = mapped_column(comment="float32 of each channel, little endian")
-    created_at: Mapped[Instant]
-
-
-class PhotoFeatures(Base):
-    """Where a photo's features lie: row `row` of shard `shard_id`."""
-
-    __tablename__ = "photo_features"
-    # features from before there were codes; all others cost nothing here
-    __table_args__ = (when("ix_photo_features_without_code", "code IS NULL", "shard_id"),)
-
-    photo_id: Mapped[Reference] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
-    space: Mapped[Sha256] = mapped_column(primary_key=True)
-    shard_id: Mapped[Reference] = mapped_column(ForeignKey("feature_shards.id", ondelete="CASCADE"), index=True)
-    row: Mapped[int]
-    code: Mapped[bytes | None] = mapped_column(
-        LargeBinary(64),
-        comment="512 bits of which photos with like features have most in common; empty where the file is gone",
-    )
-
-
 class Batch(Base):
     """What a person submits. Counts are never stored: they are counted from the items."""
 
@@ -459,7 +424,11 @@ class Item(Base):
     path: Mapped[str] = mapped_column(String(1024), comment="as in the folder or archive; shown, harmless")
     source_path: Mapped[str | None] = mapped_column(Text, comment="absolute path, if read in place")
     photo_id: Mapped[Reference | None] = mapped_column(
-        ForeignKey("photos.id"), comment="null when refused before hashing"
+        ForeignKey("photos.id"), comment="null when refused before hashing, and in a re-tag"
+    )
+    # no reference: whoever deletes a photo would wait for a worker that waits for the photo
+    retag_photo_id: Mapped[Reference | None] = mapped_column(
+        comment="the photo that is tagged once more; the item does not keep it, so it may be gone"
     )
     state: Mapped[str] = mapped_column(String(12))
     code: Mapped[str | None] = mapped_column(String(32))

@@ -128,15 +128,15 @@ class Activation(Base):
 
 
 class ShownBefore(Base):
-    """Whose word a photo showed before a re-tag: what a roll back shows again."""
+    """Whose word a photo showed before a version that was activated took its place: what a roll back shows again."""
 
     __tablename__ = "shown_before"
     __table_args__ = (Index("ix_shown_before_photo_id", "photo_id"), {"sqlite_with_rowid": False})
 
-    version_id: Mapped[Reference] = mapped_column(
-        ForeignKey("model_versions.id"), primary_key=True, comment="the version that the photo was re-tagged with"
+    activation_id: Mapped[Reference] = mapped_column(
+        ForeignKey("activations.id"), primary_key=True, comment="the one whose roll back shows it again"
     )
     photo_id: Mapped[Reference] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True)
     model_version_id: Mapped[Reference] = mapped_column(
-        ForeignKey("model_versions.id"), comment="the one whose word it showed"
+        comment="the one whose word it showed; versions are never deleted: no reference to check"
     )

@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from db.audit import record_audit
 from db.batch_view import batch_progress, iter_items
-from db.batches import cancel_batch, get_batch, retry_batch
+from db.batches import cancel_batch, get_batch
 from db.errors import ConflictError
+from db.retrying import retry_batch
 from db.schema import OPEN_BATCH_STATES, Batch, User
 from db.session import Database
 from db.settings import DataSettings

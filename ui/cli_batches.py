@@ -10,9 +10,10 @@ import click
 
 from db.audit import COMMAND_LINE, record_audit
 from db.batch_view import BatchProgress, batch_progress, iter_items
-from db.batches import cancel_batch, get_batch, list_batches, retry_batch
+from db.batches import cancel_batch, get_batch, list_batches
 from db.codes import reason_text
 from db.deleting import Deleted, begin_deleting, delete_batch
+from db.retrying import retry_batch
 from db.schema import OPEN_BATCH_STATES, Batch
 from db.session import Database
 from db.settings import DataSettings

@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 
 from db.batch_view import batch_items, batch_progress
-from db.batches import BatchPlace, get_batch, list_batches, retry_batch
+from db.batches import BatchPlace, get_batch, list_batches
+from db.retrying import retry_batch
 from db.session import Database
 from ui.acting_api import cancel_open_batch
 from ui.deleting_api import BatchDeleter

@@ -18,6 +18,9 @@ class ActiveClassifier:
 
     A version that does not load is reported in `note` and not tried again until the active version changes;
     the one that works stays in use.
+
+    Attributes:
+        is_current: whether the loaded version is the active one, or was at the last look.
     """
 
     def __init__(self, database: Database, settings: WorkerSettings, data_dir: Path) -> None:
@@ -28,6 +31,7 @@ class ActiveClassifier:
         self.classifier: Classifier | None = None
         self.version_id: int | None = None
         self.label_ids: list[int] = []
+        self.is_current = False
         self.note = ""
 
     def follow(self) -> bool:
@@ -43,6 +47,7 @@ class ActiveClassifier:
             self.note = "No model version is active. Run `phototag models fetch imagenet`, or `phototag up` once."
         elif active.id not in (self.version_id, self._refused_id):
             self._load(active, label_ids)
+        self.is_current = active is not None and active.id == self.version_id
         return self.classifier is not None
 
     @property

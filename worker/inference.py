@@ -121,6 +121,7 @@ class ChunkInference:
                 facts=fact,
                 top=[(label_ids[position], score) for position, score in top],
                 not_sure=top[0][1] < classifier.threshold,
+                is_retag=item.retag_version_id is not None,
             )
             for item, fact, top in zip(items, facts, tops, strict=True)
         ]

@@ -10,12 +10,25 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from db.blobs import Blobs
 from db.errors import BlobMissingError, DeviceLostError, Refusal
 from db.features import read_features
-from db.items import ClaimedItem, already_tagged, claim_items, extend_leases, finish_known, release_items
+from db.items import (
+    ClaimedItem,
+    Refused,
+    already_tagged,
+    claim_items,
+    extend_leases,
+    finish_items,
+    finish_known,
+    release_items,
+)
+from db.places import best_places
 from db.session import Database
 from worker.active import ActiveClassifier
 from worker.decoder_pool import DecoderPool
@@ -32,6 +45,8 @@ FILL_S = 0.3
 URGENT_PRIORITY = 0
 # Time for a new worker to start before photos of one whose device failed are claimed again.
 DEVICE_LOST_DELAY_S = 10.0
+# Time for the version of a re-tag to be loaded here, or for the re-tag to be cancelled.
+OTHER_VERSION_DELAY_S = 2.0
 
 
 class Tagger:
@@ -60,6 +75,7 @@ class Tagger:
         self._inference = ChunkInference(active, chunk_limit_s=settings.chunk_limit_s)
         self._writer = ChunkWriter(database, blobs, worker_id, retry_s=settings.lease_s)
         self._waiting: list[Held] = []  # claimed, not yet in a chunk
+        self._claimed_for: int | None = None  # the version whose features those that wait have
         self._held: set[int] = set()  # item ids claimed, not yet written
         self._held_lock = threading.Lock()
         self._extended_at = time.monotonic()
@@ -104,6 +120,7 @@ class Tagger:
         while time.monotonic() < deadline and not self._stopping():
             if not self._active.follow():
                 return False
+            self._give_back_others()
             held_before = bool(self._held)
             claimed = self._claim()
             self._extend_leases()
@@ -122,14 +139,44 @@ class Tagger:
         room = CHUNKS_AHEAD * self._chunk_size - len(self._waiting)
         if room <= 0 or any(held.item.suspect for held in self._waiting):
             return 0  # a suspect is worked on alone, so that it cannot take neighbours down
-        version_id = self._active.loaded_version_id
+        self._claimed_for = self._active.loaded_version_id
         with self._database.transaction() as session:
-            items = claim_items(session, self._worker_id, room, self._lease_s, suspects=not self._held)
-            known_ids = already_tagged(session, [item.photo_id for item in items], version_id)
-            known = [item for item in items if item.photo_id in known_ids]
-            finish_known(session, self._worker_id, known, version_id)
-        self._hold([item for item in items if item.photo_id not in known_ids])
+            items = claim_items(
+                session,
+                self._worker_id,
+                room,
+                self._lease_s,
+                suspects=not self._held,
+                retags=self._active.is_current,
+            )
+            done = self._finish_at_once(session, items, self._active.loaded_version_id)
+        self._hold([item for item in items if item.item_id not in done])
         return len(items)
+
+    def _finish_at_once(self, session: Session, items: Sequence[ClaimedItem], version_id: int) -> set[int]:
+        """What needs no network: photos that the version has tagged, photos that are gone, re-tags of other versions."""
+        known_ids = already_tagged(session, [item.photo_id for item in items], version_id)
+        # claimed in the moment between an activation and our look at it
+        others = [item for item in items if item.retag_version_id not in (None, version_id)]
+        gone = [item for item in items if not item.sha256 and item not in others]
+        known = [item for item in items if item.photo_id in known_ids and item not in others]
+        finish_known(session, self._worker_id, known, version_id)
+        if gone:
+            deleted = [Refused(item.item_id, item.attempt, "PHOTO_DELETED") for item in gone]
+            finish_items(session, self._worker_id, deleted)
+        if others:
+            release_items(session, self._worker_id, others, OTHER_VERSION_DELAY_S)
+        return {item.item_id for item in (*known, *gone, *others)}
+
+    def _give_back_others(self) -> None:
+        """What was claimed for another version comes back, with features that the loaded one reads."""
+        if not self._waiting or self._claimed_for == self._active.loaded_version_id:
+            return
+        items = [held.item for held in self._waiting]
+        self._release(items)
+        self._waiting.clear()
+        with self._held_lock:
+            self._held.difference_update(item.item_id for item in items)
 
     def _hold(self, items: Sequence[ClaimedItem]) -> None:
         """Starts decoding, except where the backbone has seen the photo before."""
@@ -139,8 +186,11 @@ class Tagger:
             self._held.update(item.item_id for item in items)
         with self._database.reading() as session:
             features = read_features(session, self._blobs, self._active.space, [item.photo_id for item in items])
-        for item in items:
-            known = features.get(item.photo_id)
+            lacking = [item.photo_id for item in items if item.retag_version_id and item.photo_id not in features]
+            paths = {place.photo_id: place.source_path for place in best_places(session, lacking, None)}
+        for found in items:
+            known = features.get(found.photo_id)
+            item = replace(found, source_path=paths[found.photo_id]) if found.photo_id in paths else found
             self._waiting.append(Held(item, None if known is not None else self._decode(item), known))
 
     def _decode(self, item: ClaimedItem) -> Future[Decoded]:

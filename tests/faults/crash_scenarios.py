@@ -8,10 +8,11 @@ from sqlalchemy import select, text, update
 
 import ui.submit
 import worker.intake
-from db.batches import add_archive, add_items, cancel_batch, create_batch, retry_batch, seal_batch
+from db.batches import add_archive, add_items, cancel_batch, create_batch, seal_batch
 from db.items import Refused, claim_items, finish_items, sweep
 from db.model_versions import activate, active_version, register_version, version_label_ids
 from db.orphans import remove_stale_staging
+from db.retrying import retry_batch
 from db.schema import Batch, Item, User
 from db.session import Database
 from db.uploads import uploads_of

@@ -1,6 +1,6 @@
 """The tagging pipeline in this process: real rows, real decoder processes, the tiny backbone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,64 +10,14 @@ from PIL import Image
 from sqlalchemy import func, select, update
 
 from db.batches import cancel_batch
-from db.blobs import open_blobs
 from db.errors import DeviceLostError
-from db.model_versions import activate, active_version, get_version, register_version, version_label_ids
 from db.schema import Item, Photo, PhotoFeatures, Prediction
 from db.session import Database
-from db.settings import DataSettings
 from tests.integration.accepting import accept, states
+from tests.integration.bench import CHUNK, Bench, activate_copy
 from tests.samples import encoded, jpeg, photo_folder
-from worker.active import ActiveClassifier
-from worker.artifact import publish_artifact, read_artifact
 from worker.classifier import Classifier
-from worker.decoder_pool import DecoderPool
-from worker.first_version import ensure_versions
 from worker.polling import Polling
-from worker.settings import WorkerSettings
-from worker.tagging import Tagger
-
-CHUNK = 4
-
-
-class Bench:
-    """A tagger with what it needs; it is asked to stop when `stop_when` says so."""
-
-    def __init__(self, database: Database, data_dir: Path) -> None:
-        self.database = database
-        self.data_settings = DataSettings(data_dir=data_dir)
-        self.settings = WorkerSettings(backbone="tiny")
-        ensure_versions(database, self.settings, self.data_settings, lambda _received, _total: None)
-        self.active = ActiveClassifier(database, self.settings, data_dir)
-        self.pool = DecoderPool(self.settings.limits, 2)
-        self.stop_when: Callable[[], bool] = lambda: False
-        self.tagger = Tagger(
-            database,
-            open_blobs(self.data_settings),
-            self.settings,
-            self.active,
-            self.pool,
-            "bench-1",
-            chunk_size=CHUNK,
-            stopping=lambda: self.stop_when(),  # noqa: PLW0108 - it changes later
-        )
-
-    def tag(self) -> None:
-        """Tags until nothing is ready."""
-        while self.tagger.tag(10):
-            pass
-
-    def tag_some(self, batch_id: str, at_least: int = CHUNK) -> None:
-        """Tags until `at_least` items of a batch are written, then stops where it is."""
-        self.stop_when = lambda: states(self.database, batch_id).get("tagged", 0) >= at_least
-        self.tagger.tag(30)
-        self.tagger.flush()
-        self.stop_when = lambda: False
-
-    def close(self) -> None:
-        """Ends the tagger and its decoders."""
-        self.tagger.close()
-        self.pool.close()
 
 
 @pytest.fixture
@@ -157,7 +107,7 @@ def test_another_version_reads_features_instead_of_photos(bench: Bench, tmp_path
     again = accept(bench.database, paths)
     for path in paths:
         path.unlink()
-    other_id = _activate_copy(bench, "tiny-2")
+    other_id = activate_copy(bench.database, bench.data_settings.data_dir, "tiny-2")
 
     bench.tag()
 
@@ -180,7 +130,7 @@ def test_a_version_that_does_not_load_leaves_the_previous_one_in_use(bench: Benc
     accept(bench.database, photo_folder(tmp_path / "photos", 2))
     bench.tag()
     folder = bench.data_settings.data_dir / "models"
-    other_id = _activate_copy(bench, "tiny-2")
+    other_id = activate_copy(bench.database, bench.data_settings.data_dir, "tiny-2")
     for head in folder.rglob("head.safetensors"):
         head.chmod(0o600)
         head.write_bytes(b"not the head")
@@ -283,21 +233,6 @@ def test_a_network_that_fails_on_every_photo_blames_the_device(bench: Bench, tmp
         session.execute(update(Item).values(not_before=0.0))
     bench.tag()
     assert states(bench.database, batch_id) == {"tagged": CHUNK}
-
-
-def _activate_copy(bench: Bench, name: str) -> int:
-    """A trained version like tiny, registered and active; returns its id."""
-    with bench.database.transaction() as session:
-        tiny = get_version(session, "tiny")
-        found = read_artifact(Path("worker/versions/tiny").resolve())
-        artifact, card = publish_artifact(
-            bench.data_settings.data_dir, found.card.model_copy(update={"name": name}), found.head
-        )
-        label_ids = version_label_ids(session, tiny.id)
-        version = register_version(session, name, "trained", artifact, card.model_dump(mode="json"), label_ids)
-        active = active_version(session)
-        assert activate(session, version.id, active.id if active else None, "test")
-        return version.id
 
 
 def _photo(path: Path, number: int) -> Path:

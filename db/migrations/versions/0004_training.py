@@ -22,19 +22,35 @@ def upgrade() -> None:
             comment="a re-tag with this version, which is never deleted; null: photos that a person submitted",
         ),
     )
+    again = "the photo that is tagged once more; the item does not keep it, so it may be gone"
+    op.add_column("items", sa.Column("retag_photo_id", ID, nullable=True, comment=again))
+    _say_of_items("null when refused before hashing", "null when refused before hashing, and in a re-tag")
+    shown = ["shown_model_version_id", "id", "shown_origin", "shown_label_id"]
+    op.create_index("ix_photos_shown_version", "photos", shown)
     _make_subsets()
     _make_runs()
     _make_activations()
 
 
 def downgrade() -> None:
-    """Takes all of it back; versions that were trained stay, and the one that is active."""
+    """Takes all of it back; versions that were trained stay, and the one that is active. Re-tags go with their batches."""
     for table in (
         *("shown_before", "activations", "holdout_answers", "training_runs"),
         *("snapshot_photos", "snapshots", "photo_subsets"),
     ):
         op.drop_table(table)
+    op.drop_index("ix_photos_shown_version", "photos")
+    op.execute("DELETE FROM items WHERE retag_photo_id IS NOT NULL")
+    op.execute("DELETE FROM batches WHERE retag_version_id IS NOT NULL")
+    op.drop_column("items", "retag_photo_id")
+    _say_of_items("null when refused before hashing, and in a re-tag", "null when refused before hashing")
     op.drop_column("batches", "retag_version_id")
+
+
+def _say_of_items(before: str, after: str) -> None:
+    """Only PostgreSQL keeps comments."""
+    if op.get_bind().dialect.name != "sqlite":
+        op.alter_column("items", "photo_id", existing_type=ID, comment=after, existing_comment=before)
 
 
 def _make_subsets() -> None:
@@ -180,19 +196,21 @@ def _make_activations() -> None:
     )
     op.create_table(
         "shown_before",
-        sa.Column("version_id", ID, nullable=False, comment="the version that the photo was re-tagged with"),
+        sa.Column("activation_id", ID, nullable=False, comment="the one whose roll back shows it again"),
         sa.Column("photo_id", ID, nullable=False),
-        sa.Column("model_version_id", ID, nullable=False, comment="the one whose word it showed"),
+        sa.Column(
+            "model_version_id",
+            ID,
+            nullable=False,
+            comment="the one whose word it showed; versions are never deleted: no reference to check",
+        ),
         sa.ForeignKeyConstraint(
-            ["model_version_id"], ["model_versions.id"], name="fk_shown_before_model_version_id_model_versions"
+            ["activation_id"], ["activations.id"], name="fk_shown_before_activation_id_activations"
         ),
         sa.ForeignKeyConstraint(
             ["photo_id"], ["photos.id"], name="fk_shown_before_photo_id_photos", ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["version_id"], ["model_versions.id"], name="fk_shown_before_version_id_model_versions"
-        ),
-        sa.PrimaryKeyConstraint("version_id", "photo_id", name="pk_shown_before"),
+        sa.PrimaryKeyConstraint("activation_id", "photo_id", name="pk_shown_before"),
         sqlite_with_rowid=False,
     )
     op.create_index("ix_shown_before_photo_id", "shown_before", ["photo_id"])

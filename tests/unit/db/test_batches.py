@@ -19,13 +19,13 @@ from db.batches import (
     get_batch,
     list_batches,
     new_batch_id,
-    retry_batch,
     seal_batch,
 )
 from db.closing import close_finished_batches
 from db.deleting import begin_deleting
 from db.errors import ConflictError, NotFoundError
 from db.items import Refused, claim_items, finish_items
+from db.retrying import retry_batch
 from db.schema import Batch, Item, Photo, User
 from db.session import Database, utc_now
 from db.users import local_admin

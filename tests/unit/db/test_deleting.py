@@ -15,7 +15,6 @@ from db.batches import (
     get_batch,
     list_batches,
     lock_open_batch,
-    retry_batch,
     seal_batch,
 )
 from db.columns import Base
@@ -23,6 +22,7 @@ from db.deleting import Deleted, begin_deleting, delete_batch, delete_photos, de
 from db.errors import NotFoundError
 from db.garbage import ARCHIVE, BATCH, PHOTO, batches_going
 from db.items import claim_items, finish_items
+from db.retrying import retry_batch
 from db.schema import Batch, Garbage, Item, Photo, PhotoWord, Prediction, Upload, User, WatchedFile, WatchedFolder
 from db.session import Database, utc_now
 from db.uploads import open_upload

@@ -294,7 +294,7 @@ def test_the_claim_reads_its_index_only(database: Database, statement: str) -> N
         assert isinstance(sql, ClauseElement)
         compiled = sql.compile(connection)
         explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
-        parameters = bound(compiled, {"limit": 64, "owner": "w", "lease_s": 60.0})
+        parameters = bound(compiled, {"limit": 64, "lowest": 8, "owner": "w", "lease_s": 60.0})
 
         plan = "\n".join(str(row[-1]) for row in connection.exec_driver_sql(explain + str(compiled), parameters))
 
