@@ -105,11 +105,14 @@ def way_back(session: Session) -> WayBack | None:
             select(ModelVersion.id, ModelVersion.name).where(ModelVersion.id.in_((last.version_id, last.before_id)))
         )
     }
-    retagged = (
-        select(func.count())
-        .select_from(ShownBefore)
-        .join(Photo, Photo.id == ShownBefore.photo_id)
-        .where(ShownBefore.version_id == last.version_id, Photo.shown_model_version_id == last.version_id)
-    )
-    photos = session.scalars(retagged).one()
+    kept = ShownBefore.activation_id == last.id, Photo.shown_model_version_id == last.version_id
+    query = select(func.count()).select_from(ShownBefore).join(Photo, Photo.id == ShownBefore.photo_id).where(*kept)
+    photos = session.scalars(query).one()
     return WayBack(last.version_id, names[last.version_id], names[last.before_id], photos)
+
+
+def photos_to_restore(session: Session) -> int:
+    """Photos of versions that were rolled back which `restore_some` has not looked at yet."""
+    undone = select(Activation.undoes_id).where(Activation.undoes_id.is_not(None))
+    query = select(func.count()).select_from(ShownBefore).where(ShownBefore.activation_id.in_(undone))
+    return session.scalars(query).one()

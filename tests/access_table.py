@@ -133,6 +133,9 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/models/versions", "admin"),
     Route("POST", "/api/models/versions/{name}/activate", "admin", body={"expected": None}, may_miss=True),
     Route("POST", "/api/models/rollback", "admin", body={}),
+    *(Route("GET", f"/api/models/retag{of}", "admin") for of in ("", "/preview")),
+    # nothing is tagged, so there is nothing to re-tag: 409 is no refusal
+    *(Route("POST", f"/api/models/retag{act}", "admin", body={}) for act in ("", "/apply", "/restore")),
     # the programming interface
     Route("GET", "/api/v1/me", "owner", "any"),
     Route("GET", "/api/v1/openapi.json", "owner", "any"),

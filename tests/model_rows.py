@@ -1,7 +1,7 @@
 """A training that is over with its exam, written as rows: what the Models page shows, without training anything."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -26,7 +26,7 @@ CHECKS = [
     {"name": "evidence", "passed": False, "words": "“street” has 2 held-out photos; 5 are wanted."},
 ]  # fmt: skip
 WORDS: dict[str, Any] = {
-    "reasons": ["It is right on 14 held-out photos on which the active version is wrong, and wrong on 3 where that is right."],
+    "reasons": [CHECKS[0]["words"], CHECKS[1]["words"]],
     "checks": CHECKS,
     "photos_needed": 60,
 }  # fmt: skip
@@ -85,10 +85,11 @@ def add_finished_run(
     top1 = sum(truth == said for truth, said, _ in answers) / len(answers)
     card = {"notice": "", "name": version, "metrics": {"holdout": {"top1": top1, "photos": len(answers)}}}
     made = register_version(session, version, "trained", f"models/{version}", card, label_ids)
+    labels = dict(zip(label_ids, names, strict=True))
     doubts = [{"photo_id": n, "label_id": truths[n], "urgency": 0.95} for n in photo_ids[:3]]
     report = {
-        "candidate": figures(names, [(truth, said) for truth, said, _ in answers]),
-        "base": figures(names, [(truth, said) for truth, _, said in answers]),
+        "candidate": figures(labels, [(truth, said) for truth, said, _ in answers]),
+        "base": figures(labels, [(truth, said) for truth, _, said in answers]),
         "doubts": [*doubts, {"photo_id": 10**9, "label_id": label_ids[0], "urgency": 0.9}],  # of a photo that is gone
     }
     run.curves = [_epoch(number) for number in range(1, 12)]
@@ -110,22 +111,15 @@ def add_finished_run(
     return run.id, photo_ids, label_ids
 
 
-def figures(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    """What a report says of a version: `pairs` of true and said label."""
+def figures(labels: Mapping[int, str], pairs: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """What a report says of a version: `pairs` of true and said label, as positions in `labels` (names by id)."""
     right = sum(truth == said for truth, said in pairs) / len(pairs)
     bins = [
-        {"from": n / 10, "to": (n + 1) / 10, "photos": n, "mean_score": n / 10 + 0.05, "accuracy": min(1.0, n / 9)}
+        {"from": n / 10, "to": (n + 1) / 10, "photos": n}
+        | ({"mean_score": n / 10 + 0.05, "accuracy": min(1.0, n / 9)} if n else {"mean_score": None, "accuracy": None})
         for n in range(10)
     ]
-    by_label = [
-        {
-            "label": name,
-            "photos": sum(truth == number for truth, _ in pairs),
-            "precision": _share([truth == number for truth, said in pairs if said == number]),
-            "recall": _share([said == number for truth, said in pairs if truth == number]),
-        }
-        for number, name in enumerate(names)
-    ]
+    by_label = [_of_label(label_id, number, name, pairs) for number, (label_id, name) in enumerate(labels.items())]
     plain = {"macro_f1": right, "coverage": 0.75, "accuracy_when_sure": 0.9, "calibration_error": 0.04}
     return {"photos": len(pairs), "top1": right, "top5": 1.0, "by_label": by_label, "calibration": bins, **plain}
 
@@ -139,11 +133,16 @@ def add_run(database: Database) -> int:
         return run.id
 
 
-def _share(flags: Sequence[bool]) -> dict[str, Any] | None:
-    if not flags:
-        return None
-    low, high = wilson(sum(flags), len(flags))
-    return {"value": sum(flags) / len(flags), "low": low, "high": high}
+def _of_label(label_id: int, number: int, name: str, pairs: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    found: dict[str, Any] = {"label_id": label_id, "label": name, "photos": sum(truth == number for truth, _ in pairs)}
+    flags = {
+        "precision": [truth == number for truth, said in pairs if said == number],
+        "recall": [said == number for truth, said in pairs if truth == number],
+    }
+    for key, values in flags.items():
+        found[key] = sum(values) / len(values) if values else None
+        found[f"{key}_interval"] = list(wilson(sum(values), len(values))) if values else None
+    return found
 
 
 def _epoch(number: int) -> dict[str, Any]:

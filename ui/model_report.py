@@ -14,7 +14,6 @@ from ui.shapes import Json
 # Shares of the exam's photos: their interval follows from how many photos those are.
 SHARES = ("top1", "top5", "coverage")
 PLAIN = ("macro_f1", "accuracy_when_sure", "calibration_error")
-OF_LABEL = ("photos", "precision", "recall")
 MOST_HURTING = 100
 
 
@@ -33,8 +32,17 @@ def _figures(found: Mapping[str, Any]) -> Json:
     photos = found["photos"]
     shares = {name: _share(found[name], photos) for name in SHARES if found.get(name) is not None}
     plain = {name: {"value": found[name]} for name in PLAIN if found.get(name) is not None}
-    by_label = [{"name": one["label"]} | {name: one[name] for name in OF_LABEL} for one in found["by_label"]]
+    by_label = [_of_label(one) for one in found["by_label"]]
     return {**shares, **plain, "by_label": by_label, "calibration": found["calibration"]}
+
+
+def _of_label(found: Mapping[str, Any]) -> Json:
+    """Precision and recall with their intervals; None where no photo tells."""
+    figures: Json = {"id": found["label_id"], "name": found["label"], "photos": found["photos"]}
+    for name in ("precision", "recall"):
+        low, high = found[f"{name}_interval"] or (None, None)
+        figures[name] = None if found[name] is None else {"value": found[name], "low": low, "high": high}
+    return figures
 
 
 def _share(value: float, photos: int) -> Json:

@@ -40,6 +40,7 @@ from ui.models_api import models_routes
 from ui.next_page import HOME
 from ui.nudge import Nudger
 from ui.pages.layout import MOUNTS, page_head
+from ui.retag_api import retag_routes
 from ui.review_acting_api import review_acting_routes
 from ui.review_api import review_routes
 from ui.review_numbers_api import review_numbers_routes
@@ -109,6 +110,7 @@ def make_web_app(data_settings: DataSettings, worker_settings: WorkerSettings, u
     app.include_router(review_acting_routes(database))
     app.include_router(review_numbers_routes(database))
     app.include_router(models_routes(database))
+    app.include_router(retag_routes(database, nudger))
     app.include_router(v1_routes(database, blobs, nudger, submitting, singles, deleter))
     app.add_api_route("/", lambda: RedirectResponse(HOME, 303), methods=["GET"], name="home")
     answer_errors(app)

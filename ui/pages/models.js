@@ -2,6 +2,7 @@
 
 import { api, poll } from "./api.js";
 import { h, setTitle } from "./dom.js";
+import { retagCard } from "./models_retag.js";
 import { trainCard } from "./models_train.js";
 import { runList } from "./models_runs.js";
 import { showRun } from "./models_run.js";
@@ -25,21 +26,27 @@ async function showAll(main) {
   const summary = h("span", { class: "pt-soft" });
   const trouble = h("p", { class: "pt-notice pt-bad", role: "alert", hidden: true });
   const tell = (text) => { trouble.textContent = text; trouble.hidden = !text; };
+  let lost = false; // what an action said stays; what a look said goes with the next one
   const train = trainCard();
   const runs = runList();
-  const versions = versionList({ tell, changed: () => look() });
-  main.append(h("div", { class: "pt-lib-head" }, h("h1", {}, "Models"), summary), trouble, train.element, runs.element, versions.element);
+  const on = { tell, changed: () => look() };
+  const versions = versionList(on);
+  const retag = retagCard(on);
+  main.append(h("div", { class: "pt-lib-head" }, h("h1", {}, "Models"), summary), trouble, train.element, retag.element, runs.element, versions.element);
   let open = false;
   const look = async () => {
     try {
-      const [found, listed, known] = await Promise.all([api("/api/models"), api("/api/models/runs"), api("/api/models/versions")]);
+      const [found, listed, known, state] = await Promise.all(["", "/runs", "/versions", "/retag"].map((path) => api(`/api/models${path}`)));
       summary.textContent = found.active ? `“${found.active}” tags now` : "Nothing tags yet";
       train.paint(found);
       runs.paint(listed);
       versions.paint(known, found.active);
-      open = listed.runs.some((run) => run.open);
-      tell("");
+      if (lost) tell("");
+      lost = false;
+      await retag.paint(state, known);
+      open = retag.isOpen || listed.runs.some((run) => run.open);
     } catch (error) {
+      lost = true;
       tell(error.message);
     }
   };

@@ -8,8 +8,8 @@ const COLUMNS = [["name", "Label"], ["photos", "Photos"], ["precision", "Precisi
 
 /** The section; `names`: what the versions are called. */
 export function byLabel({ candidate, base }, names) {
-  const before = new Map((base?.by_label ?? []).map((one) => [one.name, one]));
-  const rows = candidate.by_label.map((one) => ({ ...one, before: before.get(one.name)?.recall ?? null }));
+  const before = new Map((base?.by_label ?? []).map((one) => [one.id, one]));
+  const rows = candidate.by_label.filter((one) => one.photos || one.precision).map((one) => ({ ...one, before: before.get(one.id)?.recall ?? null }));
   const columns = COLUMNS.filter(([key]) => key !== "change" || base);
   const state = { by: "recall", down: false, all: rows.length <= FEW };
   const table = h("div", { class: "pt-scroll" });

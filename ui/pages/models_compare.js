@@ -37,13 +37,13 @@ function names(run) {
 function verdict(run, on) {
   const words = run.words ?? { reasons: [], checks: [] };
   const kind = { better: "pt-gate-better", not_better: "pt-gate-not", thin: "pt-gate-thin" }[run.gate] ?? "";
-  const needed = words.photos_needed;
+  const said = new Set(words.checks.map((check) => check.words));
   return h("section", { class: `pt-card pt-gate ${kind}`, "aria-labelledby": "pt-gate-title" },
     h("h2", { id: "pt-gate-title" }, VERDICTS[run.gate] ?? "It was not compared."),
-    ...words.reasons.map((text) => h("p", { class: "pt-models-text" }, text)),
-    run.gate === "thin" && needed ? h("p", {}, h("strong", {}, `About ${plural(needed, "more reviewed photo")} would settle it. `), h("a", { href: "/review/" }, "Review photos")) : null,
+    ...words.reasons.filter((text) => !said.has(text)).map((text) => h("p", { class: "pt-models-text" }, text)),
     words.checks.length ? h("ul", { class: "pt-checks" }, ...words.checks.map((check) => h("li", { class: check.passed ? "pt-passed" : "pt-failed" },
       h("span", { class: "pt-check-mark", "aria-hidden": "true" }, check.passed ? "✓" : "✗"), h("span", {}, h("span", { class: "pt-hidden" }, check.passed ? "Passed: " : "Not passed: "), check.words)))) : null,
+    run.gate === "thin" ? h("p", {}, h("a", { href: "/review/" }, "Review more photos")) : null,
     actions(run, on));
 }
 
