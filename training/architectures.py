@@ -22,6 +22,8 @@ SIZES: dict[Architecture, int] = {"alexnet": 227, "vgg16": 224, "vgg19": 224}
 VGG: dict[str, Any] = {"vgg16": keras.applications.VGG16, "vgg19": keras.applications.VGG19}
 BASE_OUTPUT = "block5_pool"
 SCALING_LAYER = "scaling"
+# Between the convolutions and the head: by 1 unless a recipe wants features of size 1.
+UNIT_LAYER = "unit"
 
 
 class CaffeScaling(layers.Layer):
@@ -53,7 +55,8 @@ def transfer_network(architecture: Architecture, labels: int, scaling: Scaling) 
     """The convolutions of VGG with the lecture's head: Flatten, then one Dense layer with softmax."""
     pixels = pixels_input(architecture)
     base = VGG[architecture](weights=None, include_top=False, input_tensor=scaling_layer(scaling)(pixels))
-    flat = layers.Flatten(name="flatten")(base.output)
+    unit = layers.Rescaling(1.0, name=UNIT_LAYER)(base.output)
+    flat = layers.Flatten(name="flatten")(unit)
     return keras.Model(pixels, layers.Dense(labels, "softmax", name="predictions")(flat), name=architecture)
 
 
@@ -78,6 +81,20 @@ def cut_after(network: keras.Model, name: str) -> tuple[keras.Model, keras.Model
     for layer in network.layers[names.index(name) + 1 :]:
         tensor = layer(tensor)
     return keras.Model(network.input, middle, name="frozen"), keras.Model(given, tensor, name="trained")
+
+
+def bring_to_unit(trained: keras.Model, values: np.ndarray) -> float:
+    """Divides what the head reads by its root mean square, which is returned; `values` are what `trained` reads.
+
+    Before the network is used for the first time. One number for all: the head sees the same features in other units.
+    """
+    names = [layer.name for layer in trained.layers]
+    before = trained.layers[1 : names.index(UNIT_LAYER)]
+    if before:
+        values = np.asarray(keras.Sequential([keras.Input(values.shape[1:]), *before]).predict_on_batch(values))
+    size = float(np.sqrt(np.square(values.astype(np.float64)).mean()))
+    trained.get_layer(UNIT_LAYER).scale = 1.0 / size if size else 1.0
+    return size
 
 
 def parameters(network: keras.Model) -> tuple[int, int]:

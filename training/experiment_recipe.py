@@ -30,6 +30,7 @@ class ExperimentRecipe(BaseModel):
         scaling: [0, 1] as in the lecture, or BGR without the mean colour as VGG was trained.
         epochs: in all, those of `head_epochs` among them.
         head_epochs: of block5, first epochs in which the head is trained alone, at `head_learning_rate`.
+        unit_features: whether what the head reads is divided by its root mean square on training photos.
         chunk: photos in one step.
         weights_file: of the convolutions, a Keras .h5 of the architecture; relative to the recipe's folder.
     """
@@ -42,6 +43,7 @@ class ExperimentRecipe(BaseModel):
     scaling: Literal["rescaled", "caffe"]
     epochs: int = Field(ge=1, le=10_000)
     head_epochs: int = Field(default=0, ge=0)
+    unit_features: bool = False
     chunk: int = Field(ge=1, le=1024)
     learning_rate: float = Field(gt=0.0, le=1.0)
     head_learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0)
@@ -55,6 +57,9 @@ class ExperimentRecipe(BaseModel):
             raise ValueError(msg)
         if self.trains == "all" and self.weights_file is not None:
             msg = "a network that is trained from scratch takes no weights: leave weights_file out"
+            raise ValueError(msg)
+        if self.trains == "all" and self.unit_features:
+            msg = "unit_features is for features of frozen convolutions: leave it out"
             raise ValueError(msg)
         if self.head_epochs and self.trains != "block5":
             msg = "head_epochs is for trains = block5"

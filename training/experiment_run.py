@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from training.architectures import output_shapes, parameters
+from training.architectures import bring_to_unit, output_shapes, parameters
 from training.class_splits import Splits
 from training.experiment_fit import Phase, Trainee, fit, scores_of
 from training.experiment_network import ExperimentNetwork, augmented, build_network, frozen_output
@@ -21,6 +21,9 @@ from worker.limits import Limits
 from worker.settings import WorkerSettings
 
 import keras  # isort: skip
+
+# Photos by which the size of features is told: one number needs no more.
+SAMPLE = 64
 
 
 def run_experiment(
@@ -45,6 +48,10 @@ def run_experiment(
     progress.note(f"{trainable:,} parameters are trained, {frozen:,} are frozen. {network.weights.said}")
     shapes = output_shapes(network.whole)
     photos = _load_all(recipe, splits, network, settings.limits, folder, progress)
+    size = None
+    if recipe.unit_features:
+        size = bring_to_unit(network.trained, unchanged_values(recipe, network, photos))
+        progress.note(f"What the head reads is divided by {size:.4g}, its root mean square.")
     loaded = time.monotonic()
     trainee = _trainee(recipe, network, photos, seed)
     epochs = fit(
@@ -71,6 +78,7 @@ def run_experiment(
         "parameters": {"trainable": trainable, "frozen": frozen},
         "layers": shapes,
         "weights": {"kind": network.weights.kind, "said": network.weights.said, "sha256": network.weights.sha256},
+        "features_divided_by": size,
         "how": _how(recipe, network),
         "epochs": epochs,
         "validation": None,
@@ -93,6 +101,14 @@ def phases_of(recipe: ExperimentRecipe, trained: keras.Model) -> Sequence[Phase]
     if not recipe.head_epochs:
         return [last]
     return [Phase(recipe.head_epochs, recipe.head_learning_rate, [trained.layers[-1].name]), last]
+
+
+def unchanged_values(recipe: ExperimentRecipe, network: ExperimentNetwork, photos: dict[str, PhotoArray]) -> np.ndarray:
+    """What the trained part reads of some training photos; (n, ...) float32."""
+    values = photos["train"].values[:SAMPLE]
+    if recipe.augmentation.use and network.frozen is not None:
+        values = frozen_output(network.frozen)(values)
+    return values.astype(np.float32)
 
 
 def _load_all(

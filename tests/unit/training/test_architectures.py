@@ -9,6 +9,7 @@ import pytest
 
 from training.architectures import (
     Architecture,
+    bring_to_unit,
     cut_after,
     freeze_until,
     output_shapes,
@@ -74,6 +75,20 @@ def test_the_two_parts_of_a_network_give_what_the_whole_gives() -> None:
     np.testing.assert_allclose(scores, network.predict_on_batch(photos), atol=1e-5)
     assert parameters(frozen)[0] == 0
     assert parameters(trained) == (7_079_424 + 25_088 * 3 + 3, 0)
+
+
+def test_what_the_head_reads_is_brought_to_unit_size() -> None:
+    """Also where block 5 lies before it; the whole network does the same."""
+    network = transfer_network("vgg16", 3, "caffe")
+    freeze_until(network, "block4_pool")
+    frozen, trained = cut_after(network, "block4_pool")
+    values = frozen.predict_on_batch(np.random.RandomState(2).randint(0, 256, (1, 224, 224, 3)).astype(np.float32))
+
+    size = bring_to_unit(trained, values)
+
+    assert network.get_layer("unit").scale == pytest.approx(1.0 / size)
+    read = keras.Sequential([keras.Input(values.shape[1:]), *trained.layers[1:-2]]).predict_on_batch(values)
+    assert np.sqrt(np.square(read).mean()) == pytest.approx(1.0, rel=1e-3)
 
 
 def test_scaling_is_that_of_the_lecture_or_that_of_vgg() -> None:
