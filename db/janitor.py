@@ -20,6 +20,7 @@ from db.orphans import (
     remove_orphan_artifacts,
     remove_stale_staging,
 )
+from db.retag_showing import restore_some
 from db.session import Database
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ JANITOR_S = 20.0
 COLLECT_EVERY_S = 60.0
 ORPHANS_EVERY_S = 3600.0
 CODES_EVERY_S = 60.0
+# Between two looks at whether to stop.
+RESTORE_S = 2.0
 # Whoever deletes a batch says so with every group of items; silent for so long, it was killed.
 ABANDONED_S = 30.0
 # The folder of versions' files, beside that of half-received bytes.
@@ -48,6 +51,7 @@ class Janitor:
     def __call__(self) -> None:
         """Does what is due."""
         self._go_on_deleting()
+        self._go_on_restoring()
         if self._is_turn("collect", COLLECT_EVERY_S):
             collect_garbage(self._database, self._blobs, stopping=self._stopping)
         if self._is_turn("orphans", ORPHANS_EVERY_S):
@@ -65,6 +69,12 @@ class Janitor:
         for batch_id in batch_ids:
             log.info("Batch %s was being deleted by a process that has ended; its deletion goes on.", batch_id)
             delete_batch(self._database, batch_id, self._stopping)
+
+    def _go_on_restoring(self) -> None:
+        """After a roll back, what the page or the command that did it had no time for."""
+        left = 1
+        while left and not self._stopping():
+            left = restore_some(self._database, limit_s=RESTORE_S).left
 
     def _is_turn(self, what: str, every_s: float) -> bool:
         if self._stopping():

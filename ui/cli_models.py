@@ -1,4 +1,4 @@
-"""`phototag models`: list and show model versions, fetch ImageNet weights."""
+"""`phototag models`: list, show, activate and roll back model versions, re-tag with them, fetch ImageNet weights."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ import click
 from db.labels import label_paths
 from db.model_versions import active_version, get_version, list_versions, version_label_ids
 from db.schema import ModelVersion
+from ui.cli_retag import activate, retag, rollback
 from ui.cli_setup import data_dir_option, json_option, opened_database, print_json, read_settings
 from ui.embedded import make_data_dir, run_shown
 from ui.programs import program, program_environment
@@ -17,7 +18,12 @@ LABELS_SHOWN = 20
 
 @click.group()
 def models() -> None:
-    """List and show model versions; fetch ImageNet weights."""
+    """List, show, activate and roll back model versions; re-tag; fetch ImageNet weights."""
+
+
+models.add_command(activate)
+models.add_command(rollback)
+models.add_command(retag)
 
 
 @models.command("list")

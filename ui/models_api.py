@@ -13,6 +13,7 @@ from db.exam_photos import Change, Of, exam_counts, exam_photos
 from db.labels import label_paths
 from db.model_versions import active_version, get_version
 from db.readiness import readiness
+from db.retag_showing import restore_some
 from db.session import Database
 from db.training_runs import cancel_run, mark_activated, reject_candidate, start_run
 from db.training_views import get_run, list_runs
@@ -41,6 +42,8 @@ VersionName = Annotated[str, PathParameter(pattern=r"^[^\x00-\x1f]{1,64}$")]
 RUNS = 20
 PHOTOS = 60
 MOST_SENT_BACK = 500
+# So long an answer waits for photos to show again what they showed before.
+RESTORE_S = 5.0
 NO_TRAINER = (
     "No training worker is running, so a training waits until one does: start `phototag up`, or"
     " `phototag worker --queues training`."
@@ -177,7 +180,9 @@ def _add_version_routes(router: APIRouter, database: Database) -> None:
             if before is None or before.name != asked.expected:
                 raise changed_since(before)
             roll_back(session, user, expected_id=before.id)
-            return _history(session)
+            history = _history(session)
+        restore_some(database, limit_s=RESTORE_S)  # a janitor goes on with what is left
+        return history
 
 
 def _history(session: Session) -> Json:

@@ -59,13 +59,13 @@ class Bench:
         self.pool.close()
 
 
-def activate_copy(database: Database, data_dir: Path, name: str) -> int:
-    """A trained version like tiny, registered and active; returns its id."""
+def activate_copy(database: Database, data_dir: Path, name: str, *, reverses: bool = False) -> int:
+    """A trained version like tiny, registered and active; returns its id. With `reverses` it calls things otherwise."""
     with database.transaction() as session:
         tiny = get_version(session, "tiny")
         found = read_artifact(Path("worker/versions/tiny").resolve())
         artifact, card = publish_artifact(data_dir, found.card.model_copy(update={"name": name}), found.head)
-        label_ids = version_label_ids(session, tiny.id)
+        label_ids = version_label_ids(session, tiny.id)[:: -1 if reverses else 1]
         version = register_version(session, name, "trained", artifact, card.model_dump(mode="json"), label_ids)
         active = active_version(session)
         expected_id = active.id if active else None

@@ -32,7 +32,7 @@ ISSUED = [
 SUBCOMMANDS = {
     "batches": {"list", "show", "retry", "cancel", "delete"},
     "labels": {"add", "import", "list", "merge", "rename", "restore", "retire", "undo"},
-    "models": {"list", "show", "fetch"},
+    "models": {"activate", "fetch", "list", "retag", "rollback", "show"},
     "users": {"add", "disable", "enable", "link", "list", "password", "revoke", "role", "token", "tokens"},
     "reviews": {"stats", "export", "import"},
 }
