@@ -12,6 +12,7 @@ from db.errors import ConflictError
 from db.model_versions import activate, active_version
 from db.schema import OPEN_BATCH_STATES, Activation, Batch, ModelVersion, User
 from db.session import utc_now
+from db.training_runs import mark_activated
 
 
 class ActivationView(NamedTuple):
@@ -132,6 +133,8 @@ def _change(
     )
     session.add(row)
     session.flush()
+    if undoes_id is None:
+        mark_activated(session, version_id)
     before = session.get_one(ModelVersion, expected_id).name if expected_id is not None else None
     record_audit(session, user, "models.activate", version.name, {"before": before, "reason": reason})
     return row

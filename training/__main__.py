@@ -20,7 +20,7 @@ NICENESS = 10
 def main(arguments: list[str] | None = None) -> int:
     """Runs a training worker until it is asked to stop. Returns 0, or 1 with one line on standard error."""
     parser = argparse.ArgumentParser(
-        prog="phototag worker --queues training", description="Finds labels that look wrong."
+        prog="phototag worker --queues training", description="Trains, and finds labels that look wrong."
     )
     parser.add_argument("--data-dir", type=Path, help="folder for everything phototag keeps on this machine")
     options = parser.parse_args(arguments)

@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "duplicates": ("ui.cli_duplicates:duplicates", "List photos that look alike, and files in several places."),
     "labels": ("ui.cli_labels:labels", "List and change labels; import class folders as labelled photos."),
     "reviews": ("ui.cli_reviews:reviews", "Show numbers of review; export and import verdicts."),
-    "train": ("ui.cli_train:train", "Train a network on class folders, and report."),
+    "train": ("ui.cli_train:train", "Train on what people labelled, or on class folders; compare."),
     "models": ("ui.cli_models:models", "List and show model versions; fetch ImageNet weights."),
     "export": ("ui.cli_export:export", "Write results to a file."),
     "users": ("ui.cli_users:users", "Add and disable people, their roles, passwords and API tokens."),

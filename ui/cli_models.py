@@ -1,5 +1,6 @@
 """`phototag models`: list, show, activate and roll back model versions, re-tag with them, fetch ImageNet weights."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import click
 from db.labels import label_paths
 from db.model_versions import active_version, get_version, list_versions, version_label_ids
 from db.schema import ModelVersion
+from db.training_views import run_of_version
 from ui.cli_retag import activate, retag, rollback
 from ui.cli_setup import data_dir_option, json_option, opened_database, print_json, read_settings
 from ui.embedded import make_data_dir, run_shown
 from ui.programs import program, program_environment
+from ui.train_words import made_lines
 
 LABELS_SHOWN = 20
 
@@ -57,17 +60,22 @@ def show(*, name: str, as_json: bool, data_dir: Path | None) -> None:
         paths = label_paths(session, ids)
         labels = ["/".join(paths[label_id]) for label_id in ids]
         facts = _facts(version, active_version(session), len(ids))
+        made_by = run_of_version(session, version.id)
     if as_json:
-        print_json(facts | {"label_paths": labels, "card": version.card})
+        run = asdict(made_by) if made_by is not None else None
+        print_json(facts | {"label_paths": labels, "card": version.card, "run": run})
         return
     click.echo(f"{version.name}{' (active)' if facts['active'] else ''}, {version.origin}")
     for key in ("notice", "threshold", "temperature"):
         if version.card.get(key) not in (None, ""):
             click.echo(f"  {key:<12} {version.card[key]}")
-    for key, value in dict(version.card.get("metrics") or {}).items():
-        click.echo(f"  {key:<12} {value}")
+    if made_by is None:
+        for key, value in dict(version.card.get("metrics") or {}).items():
+            click.echo(f"  {key:<12} {value}")
     more = f" and {len(labels) - LABELS_SHOWN:,} more (--json lists them)" if len(labels) > LABELS_SHOWN else ""
     click.echo(f"  {len(labels)} labels: {', '.join(labels[:LABELS_SHOWN])}{more}")
+    for line in made_lines(made_by) if made_by is not None else ():
+        click.echo(line)
 
 
 @models.command()

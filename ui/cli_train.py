@@ -1,15 +1,28 @@
-"""`phototag train`: trains a network by a recipe."""
+"""`phototag train`: trains on what people labelled in the library, or a network on class folders outside it."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
 from ui.cli_experiment import run_experiment
+from ui.cli_library_train import train_library
 from ui.cli_setup import data_dir_option, json_option
+from ui.recipes import DEFAULT
 
 
 @click.command()
-@click.option("--recipe", metavar="NAME", help="How it is trained: a recipe's name, or a .toml file of your own.")
+@click.option(
+    "--recipe",
+    metavar="NAME",
+    help="How it is trained: a recipe's name; for an experiment also a .toml file of your own.",
+)
+@click.option(
+    "--activate",
+    type=click.Choice(["auto", "never"]),
+    help="auto: the new version tags from now on if it is better.  [default: never]",
+)
+@click.option("--no-wait", is_flag=True, help="Start the run, print its number and return.")
 @click.option(
     "--experiment",
     metavar="DIR",
@@ -31,6 +44,8 @@ from ui.cli_setup import data_dir_option, json_option
 def train(
     *,
     recipe: str | None,
+    activate: Literal["auto", "never"] | None,
+    no_wait: bool,
     experiment: Path | None,
     epochs: int | None,
     out: Path | None,
@@ -38,8 +53,18 @@ def train(
     as_json: bool,
     data_dir: Path | None,
 ) -> int:
-    """Trains a network on class folders outside the library, and reports how well it does."""
-    if experiment is None:
-        msg = "name the class folders to train on: --experiment DIR"
+    """Trains a version on the photos that people labelled, and compares it with the active one on held-out photos.
+
+    With --experiment a network on class folders outside the library, with a report of how well it does.
+    """
+    if experiment is not None:
+        if activate is not None or no_wait:
+            msg = "--activate and --no-wait are for the library, and not for an --experiment."
+            raise click.UsageError(msg)
+        return run_experiment(experiment, recipe, epochs=epochs, out=out, seed=seed, as_json=as_json, data_dir=data_dir)
+    if epochs is not None or out is not None or seed:
+        msg = "--epochs, --out and --seed are for an --experiment: a recipe of the library has its own."
         raise click.UsageError(msg)
-    return run_experiment(experiment, recipe, epochs=epochs, out=out, seed=seed, as_json=as_json, data_dir=data_dir)
+    return train_library(
+        recipe=recipe or DEFAULT, activate=activate or "never", no_wait=no_wait, as_json=as_json, data_dir=data_dir
+    )

@@ -135,10 +135,14 @@ class Services:
         finally:
             self._database.close()
 
-    def trouble(self) -> str | None:
-        """Why no work is being done although it should be, for a person; None when all is well."""
+    def trouble(self, *, training: bool = False) -> str | None:
+        """Why no work is being done although it should be, for a person; None when all is well.
+
+        Args:
+            training: whether the person waits for the training worker; else for all the others.
+        """
         for child in self._children:
-            if child.name != TRAINING and child.failures >= FAILURES_UNTIL_TROUBLE:
+            if (child.name == TRAINING) == training and child.failures >= FAILURES_UNTIL_TROUBLE:
                 return f"The {child.name} worker does not start; see {child.log}. Its last words: {child.last_words()}"
         return None
 
