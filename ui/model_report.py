@@ -47,7 +47,7 @@ def _of_label(found: Mapping[str, Any]) -> Json:
 
 def _share(value: float, photos: int) -> Json:
     low, high = wilson(round(value * photos), photos) if photos else (0.0, 1.0)
-    return {"value": value, "low": low, "high": high}
+    return {"value": value, "low": round(low, 4), "high": round(high, 4)}
 
 
 def _hurting(session: Session, doubts: Sequence[Mapping[str, Any]]) -> list[Json]:
