@@ -76,9 +76,25 @@ def test_a_retag_from_start_to_roll_back(pages: Pages, admin: httpx.Client) -> N
     assert (known["back"]["before"], known["back"]["photos"]) == ("first", 10)
 
     assert admin.post("/api/models/rollback", json={"expected": "second"}).status_code == 200
+    assert shown(pages) == by_person
+    assert admin.get("/api/models/retag").json()["restoring"] == 0
+
+
+def test_a_roll_back_that_was_interrupted_goes_on(pages: Pages, admin: httpx.Client) -> None:
+    """The page sees how many photos are left, and takes them back."""
+    before = shown(pages)
+    with pages.database.transaction() as session:
+        second = activate_next(session, "second")
+    admin.post("/api/models/retag")
+    with pages.database.transaction() as session:
+        work_on_retag(session, second)
+    through(admin, "apply", version="second")
+    with pages.database.transaction() as session:
+        roll_back(session, local_admin(session))
+
     assert admin.get("/api/models/retag").json()["restoring"] == 10
     assert through(admin, "restore") == 10
-    assert shown(pages) == by_person
+    assert shown(pages) == before
     assert admin.get("/api/models/retag").json()["restoring"] == 0
 
 

@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { ask } from "./ask.js";
-import { h, moment, percent, plural } from "./dom.js";
+import { h, icon, moment, percent, plural, say } from "./dom.js";
 import { activate } from "./models_compare.js";
 
 const FIGURES = [["top1", "top-1"], ["top5", "top-5"], ["macro_f1", "macro F1"], ["coverage", "coverage"]];
@@ -11,7 +11,8 @@ const FIGURES = [["top1", "top-1"], ["top5", "top-5"], ["macro_f1", "macro F1"],
 export function versionList(on) {
   const list = h("ol", { class: "pt-versions" });
   const place = h("div", { class: "pt-row" });
-  const element = h("section", { "aria-labelledby": "pt-versions-title" }, h("div", { class: "pt-part-head" }, h("h2", { id: "pt-versions-title" }, "Versions"), place), list);
+  const note = h("div", { class: "pt-versions-note" });
+  const element = h("section", { "aria-labelledby": "pt-versions-title" }, h("div", { class: "pt-part-head" }, h("h2", { id: "pt-versions-title" }, "Versions"), place), note, list);
   let shown = "";
 
   function paint(known, active) {
@@ -39,7 +40,11 @@ export function versionList(on) {
     const about = [`“${before}” tags new photos again.`,
       photos ? `${plural(photos, "photo")} that “${version}” re-tagged will show again what ${photos === 1 ? "it" : "they"} showed before.` : "No photo was re-tagged, so none changes.", "What people said stays as it is."];
     const made = await ask({ title: `Go back to “${before}”?`, about, yes: "Roll back", danger: true, act: () => api("/api/models/rollback", { method: "POST", json: { expected: version } }) });
-    if (made) await on.changed();
+    if (!made) return;
+    const text = `Rolled back: “${before}” tags again${photos ? ", and photos show again what they showed before" : ""}.`;
+    note.replaceChildren(h("p", { class: "pt-notice pt-info" }, icon("info", 20), h("span", {}, text)));
+    say(text);
+    await on.changed();
   }
 
   return { element, paint };
