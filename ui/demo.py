@@ -1,4 +1,4 @@
-"""`make demo`: tags sample photos with the services that `phototag up` runs, and shows them in the browser."""
+"""`make demo`: tags sample photos with the services that `phototag up` runs, trains on labels of one's own, shows it all."""
 
 import importlib.util
 import os
@@ -21,6 +21,7 @@ from ui.cli_setup import Settings, read_settings, say, stopping_cleanly
 from ui.cli_tag import Run, show_summary, submit_all, summed_up
 from ui.embedded import Services, make_data_dir
 from ui.listing import examine
+from ui.own_labels import show_own_labels
 from ui.programs import PACKAGES_ROOT
 from ui.progress import progress_view
 from ui.serving import address_of, address_served, listening, login_link, only_server, serve, usual_address
@@ -51,6 +52,7 @@ def demo() -> int:
             services = Services(settings.data, settings.worker, command="up", say=say, address=address)
             stack.enter_context(services)
             link = _tag_and_show(run, services, ui, address)
+            show_own_labels(settings.data.data_dir, shared_folder())
             if server is not None and sys.stdout.isatty():
                 click.echo(f"\nLook at them here (Ctrl-C stops everything):\n\n  {link}\n")
                 stop = services.begin_to_stop
@@ -67,8 +69,7 @@ def sample_photos() -> list[Path]:
     Raises:
         NotFoundError: there are neither.
     """
-    shared = Path(os.environ.get("PHOTOTAG_SHARED") or PACKAGES_ROOT.parent / "shared")
-    library = shared / "photos" / "library"
+    library = shared_folder() / "photos" / "library"
     if library.is_dir():
         return [library]
     photos = [photo for package, folder in PACKAGED_PHOTOS for photo in _photos_of(package, folder)]
@@ -76,6 +77,11 @@ def sample_photos() -> list[Path]:
         msg = "No sample photos were found. Tag your own: `phototag tag FOLDER`."
         raise NotFoundError(msg)
     return photos
+
+
+def shared_folder() -> Path:
+    """Where sample photos may lie: beside the repository, or where the environment says."""
+    return Path(os.environ.get("PHOTOTAG_SHARED") or PACKAGES_ROOT.parent / "shared")
 
 
 def _photos_of(package: str, folder: str) -> list[Path]:
