@@ -1,5 +1,6 @@
 """The second act of `make demo`: from folders of photos to labels of one's own, by the commands that a person would type."""
 
+import random
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +13,8 @@ from db.errors import PhototagError
 from ui.programs import program, program_environment
 
 # Photos of each label that are drawn where there are no class folders: enough for some to be held out.
-DRAWN, DRAWN_LATER = 24, 4
+DRAWN, DRAWN_LATER = 40, 4
 SIDE = 160  # px
-PAPER = (236, 232, 222)
-INKS = ((36, 78, 128), (140, 44, 38), (40, 96, 56))
 # 3: some photos were refused; the summary lists them.
 DONE = (0, 3)
 
@@ -61,34 +60,48 @@ def class_folders(photos: Path, drawn: Path) -> tuple[Path, Path]:
 
 
 def draw_pictures(folder: Path, numbers: Iterable[int]) -> None:
-    """A picture of each number in each of three folders: rings, stripes and squares, of several sizes and colours."""
+    """A picture of each number in each of three folders: rings, stripes and squares, no two alike."""
     for number in numbers:
         for label, draw in (("rings", _draw_rings), ("stripes", _draw_stripes), ("squares", _draw_squares)):
-            picture = Image.new("RGB", (SIDE, SIDE), PAPER)
-            draw(ImageDraw.Draw(picture), number, INKS[number % len(INKS)])
+            chance = random.Random(f"{label} {number}")  # noqa: S311 - the same pictures everywhere
+            picture = _paper(chance)
+            draw(ImageDraw.Draw(picture), chance)
             path = folder / label / f"{label}-{number:02d}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             picture.save(path, quality=90)
 
 
-def _draw_rings(draw: ImageDraw.ImageDraw, number: int, ink: Colour) -> None:
-    for at in range(3):
-        radius = 14 + (number * 7 + at * 13) % 34
-        x, y = (number * 37 + at * 61) % SIDE, (number * 53 + at * 47) % SIDE
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=ink, width=4 + number % 5)
+def _paper(chance: random.Random) -> Image.Image:
+    """Soft clouds of two light colours."""
+    clouds = Image.new("L", (4, 4))
+    clouds.putdata([chance.randrange(256) for _ in range(16)])
+    mask = clouds.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    light, dark = (Image.new("RGB", (SIDE, SIDE), _colour(chance, *tones)) for tones in ((170, 255), (110, 230)))
+    return Image.composite(light, dark, mask)
 
 
-def _draw_stripes(draw: ImageDraw.ImageDraw, number: int, ink: Colour) -> None:
-    gap, lean = 12 + number % 9, (number * 11) % 60 - 30  # px
-    for x in range(number % gap - SIDE, 2 * SIDE, gap):
-        draw.line((x, 0, x + lean, SIDE), fill=ink, width=3 + number % 5)
+def _colour(chance: random.Random, darkest: int, lightest: int) -> Colour:
+    return chance.randint(darkest, lightest), chance.randint(darkest, lightest), chance.randint(darkest, lightest)
 
 
-def _draw_squares(draw: ImageDraw.ImageDraw, number: int, ink: Colour) -> None:
-    for at in range(5):
-        side = 16 + (number * 5 + at * 17) % 30
-        x, y = (number * 41 + at * 67) % SIDE, (number * 29 + at * 43) % SIDE
-        draw.rectangle((x, y, x + side, y + side), fill=ink)
+def _draw_rings(draw: ImageDraw.ImageDraw, chance: random.Random) -> None:
+    for _ in range(chance.randint(2, 6)):
+        radius, x, y = chance.randint(12, 50), chance.randrange(SIDE), chance.randrange(SIDE)
+        width = chance.randint(3, 9)
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=_colour(chance, 0, 110), width=width)
+
+
+def _draw_stripes(draw: ImageDraw.ImageDraw, chance: random.Random) -> None:
+    gap, lean, width = chance.randint(12, 34), chance.randint(-90, 90), chance.randint(3, 10)  # px
+    ink = _colour(chance, 0, 110)
+    for x in range(chance.randrange(gap) - SIDE, 2 * SIDE, gap):
+        draw.line((x, 0, x + lean, SIDE), fill=ink, width=width)
+
+
+def _draw_squares(draw: ImageDraw.ImageDraw, chance: random.Random) -> None:
+    for _ in range(chance.randint(3, 8)):
+        side, x, y = chance.randint(14, 60), chance.randrange(-10, SIDE), chance.randrange(-10, SIDE)
+        draw.rectangle((x, y, x + side, y + side), fill=_colour(chance, 0, 110))
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
