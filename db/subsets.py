@@ -18,16 +18,20 @@ GROUP = 5000
 
 
 def labelled_ever(session: Session, space: str) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Photos that a person ever gave a label: photo_id, sha256, phash, subset, key, rows, row; first labelled first.
+    """Photos that a person ever gave a label, the first labelled first; of one action in the order of their hashes.
+
+    Columns: photo_id, sha256, phash, group_id, subset, key, rows, row.
 
     Also those whose label was taken back: what was decided of them holds for photos that look like them. A photo whose
-    label is given anew is where it was. Without features in `space`, key, rows and row are null.
+    label is given anew is where it was. Without features in `space`, key, rows and row are null; group_id is shared by
+    near-duplicates, and null for photos that are alone.
     """
     query = (
         select(
             Photo.id.label("photo_id"),
             Photo.sha256,
             PhotoHash.phash,
+            PhotoHash.group_id,
             PhotoSubset.subset,
             FeatureShard.key,
             FeatureShard.rows,
@@ -41,10 +45,10 @@ def labelled_ever(session: Session, space: str) -> Sequence[Row[*tuple[Any, ...]
         .outerjoin(FeatureShard, FeatureShard.id == PhotoFeatures.shard_id)
         .where(Review.verdict.in_(LABELLED))
         .group_by(
-            *(Photo.id, Photo.sha256, PhotoHash.phash, PhotoSubset.subset),
+            *(Photo.id, Photo.sha256, PhotoHash.phash, PhotoHash.group_id, PhotoSubset.subset),
             *(FeatureShard.key, FeatureShard.rows, PhotoFeatures.row),
         )
-        .order_by(func.min(Review.id))
+        .order_by(func.min(Review.action_id), Photo.sha256)
     )
     return session.execute(query).all()
 

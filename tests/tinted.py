@@ -1,5 +1,7 @@
 """A library of tinted pictures that people have labelled by their tint: what a run trains on, with the tiny network."""
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,26 +65,42 @@ class Tinted:
 
 def make_tinted(database: Database, data_dir: Path, count: int = 60) -> Tinted:
     """Photos that nobody has tagged, with the label of their tint, and the tiny version active."""
-    data_settings = DataSettings(data_dir=data_dir)
-    settings = WorkerSettings(backbone="tiny", decoders=1)
-    blobs = open_blobs(data_settings)
-    ensure_versions(database, settings, data_settings, lambda _done, _total: None)
-    world = Tinted(RunPlace(database, blobs, data_dir, settings), data_settings, {})
+    world = empty_tinted(database, data_dir)
     add_labelled(world, range(count))
     return world
 
 
+def empty_tinted(database: Database, data_dir: Path) -> Tinted:
+    """No photos, and the tiny version active."""
+    data_settings = DataSettings(data_dir=data_dir)
+    settings = WorkerSettings(backbone="tiny", decoders=1)
+    blobs = open_blobs(data_settings)
+    ensure_versions(database, settings, data_settings, lambda _done, _total: None)
+    return Tinted(RunPlace(database, blobs, data_dir, settings), data_settings, {})
+
+
 def add_labelled(world: Tinted, seeds: range) -> None:
-    """More photos with their labels, in the order of their seeds."""
-    contents = {seed: tinted_photo(seed, TINTS[tint_of(seed)]) for seed in seeds}
+    """More photos with their labels."""
+    add_photos(world, {seed: tinted_photo(seed, TINTS[tint_of(seed)]) for seed in seeds})
+    say_tints(world, seeds)
+
+
+def add_photos(world: Tinted, contents: Mapping[int, bytes]) -> None:
+    """More photos by their seeds, without labels."""
     sha256s = {seed: world.blobs.add_bytes(content) for seed, content in contents.items()}
-    items = [NewItem(seed, f"{seed}.jpg", sha256s[seed], len(contents[seed])) for seed in seeds]
+    items = [NewItem(n, f"{seed}.jpg", sha256s[seed], len(contents[seed])) for n, seed in enumerate(contents)]
     with world.database.transaction() as session:
         batch = create_batch(session, local_admin(session).id, "tinted", priority=5)
         add_items(session, batch.id, items)
         seal_batch(session, batch.id)
         ids = {sha256: n for n, sha256 in session.execute(select(Photo.id, Photo.sha256))}
+        world.photo_ids.update({seed: ids[sha256s[seed]] for seed in contents})
+
+
+def say_tints(world: Tinted, seeds: Sequence[int]) -> None:
+    """Photos get the labels of their tints, all in one action."""
+    with world.database.transaction() as session:
         labels = dict(zip(TINTS, ensure_labels(session, [[name] for name in TINTS]), strict=True))
-        world.photo_ids.update({seed: ids[sha256s[seed]] for seed in seeds})
         said = [Said(world.photo_ids[seed], "label", labels[tint_of(seed)]) for seed in seeds]
-        record_verdicts(session, local_admin(session), said, token=f"{seeds}", source="import")
+        token = hashlib.sha256(f"{[*seeds]}".encode()).hexdigest()
+        record_verdicts(session, local_admin(session), said, token=token, source="import")

@@ -1,7 +1,8 @@
 """Which photos may be trained on and which are held out for exams: decided once, so that no two alike are astride.
 
-Two photos are linked if their files are the same, their perceptual hashes differ in few bits, or the means of their
-features point nearly the same way. Each new photo follows those it is linked to; only a photo that is like none is drawn.
+Two photos are linked if their files are the same, their perceptual hashes differ in few bits, they are of one group of
+near-duplicates, or the means of their features point nearly the same way. Each new photo follows those it is linked to;
+only a photo that is like none is drawn.
 
 Measured (benchmarks/holdout.py) on changed copies of 20 photos and on 227,475 pairs of different ones: scenes, landmarks
 and a library, five copies among them. Distances of features are 1 - cosine of their square roots, times 10,000:
@@ -22,8 +23,9 @@ which are copies or shots of one place. Seeded weights see little but light and 
 miss shots that are turned by 2 degrees and crops at a corner. The tiny backbone sees colours only, and most photos share
 some: 8 channels say nothing, and the hash decides alone.
 
-Links are between two photos, not whole groups: two changed copies that are not alike by these figures may be drawn apart
-when both come before the photo between them.
+Links of hashes and features are between two photos. Two changed copies that are not alike by these figures are linked if
+the photo between them is in the library, labelled or not, and its hash puts them into one group (db/near_duplicates.py);
+otherwise they may be drawn apart when both come before it.
 """
 
 import hashlib
@@ -54,6 +56,8 @@ FEWEST_BITS = 8
 ALIKE_DISTANCE = {"seeded": 5e-4, "file": 1.1e-3, "imagenet": 1.1e-3}
 # Means of fewer channels are colours.
 FEWEST_CHANNELS = 64
+# In place of the number of a group: those are ids of photos, from 1 on.
+ALONE = -1
 # Photos that are compared at once with all before them: 20,000 photos take 40 MB.
 BLOCK = 512
 
@@ -66,11 +70,13 @@ class Fingerprints:
         sha256s: of their files, as hexadecimal digits.
         phashes: `PhotoFacts.phash`, None where there is none.
         vectors: means of features, (n, channels), all of one space; NaN where a photo has none. None: no photo has.
+        groups: of near-duplicates, by number; None where a photo is in none. Empty: no photo is.
     """
 
     sha256s: Sequence[str]
     phashes: Sequence[int | None]
     vectors: npt.NDArray[Any] | None
+    groups: Sequence[int | None] = ()
 
 
 def alike_distance(backbone: BackboneCard) -> float | None:
@@ -125,6 +131,7 @@ class _Known:
         self.sha256s = [*decided.sha256s, *new.sha256s]
         _, self._files = np.unique(np.array(self.sha256s, dtype=str), return_inverse=True)
         self._hashes, self._hashed = _hashes([*decided.phashes, *new.phashes])
+        self._groups = np.concatenate([_groups(decided), _groups(new)])
         self._units = None
         if alike is not None:
             self._least = 1.0 - alike
@@ -140,6 +147,7 @@ class _Known:
         links = self._files[rows, None] == self._files[None, :end]
         differing = np.bitwise_count(self._hashes[rows, None] ^ self._hashes[None, :end])
         links |= (differing <= ALIKE_BITS) & self._hashed[rows, None] & self._hashed[None, :end]
+        links |= (self._groups[rows, None] == self._groups[None, :end]) & (self._groups[rows, None] != ALONE)
         if self._units is not None:
             links |= self._units[rows] @ self._units[:end].T >= self._least  # false where one is NaN
         return links
@@ -149,6 +157,11 @@ def _hashes(phashes: Sequence[int | None]) -> tuple[Bits, Flags]:
     """Hashes as unsigned numbers, and which of them say something of a picture."""
     bits = np.array([phash or 0 for phash in phashes], np.int64).view(np.uint64)
     return bits, np.bitwise_count(bits) >= FEWEST_BITS
+
+
+def _groups(photos: Fingerprints) -> npt.NDArray[np.int64]:
+    groups = photos.groups or [None] * len(photos.sha256s)
+    return np.array([ALONE if group is None else group for group in groups], np.int64)
 
 
 def _joined(decided: Fingerprints, new: Fingerprints) -> Floats | None:

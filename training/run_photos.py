@@ -115,6 +115,7 @@ def _fingerprints(photos: Sequence[PhotoRow], means: Mapping[int, Floats], netwo
         sha256s=[photo.sha256 for photo in photos],
         phashes=[photo.phash for photo in photos],
         vectors=np.stack([means.get(photo.photo_id, unknown) for photo in photos]) if photos else None,
+        groups=[photo.group_id for photo in photos],
     )
 
 

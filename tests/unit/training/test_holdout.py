@@ -55,7 +55,8 @@ def unlike(count: int) -> Fingerprints:
 
 def part(photos: Fingerprints, rows: Sequence[int]) -> Fingerprints:
     vectors = None if photos.vectors is None else photos.vectors[list(rows)]
-    return Fingerprints([photos.sha256s[row] for row in rows], [photos.phashes[row] for row in rows], vectors)
+    groups = [photos.groups[row] for row in rows] if photos.groups else ()
+    return Fingerprints([photos.sha256s[row] for row in rows], [photos.phashes[row] for row in rows], vectors, groups)
 
 
 def linked(photos: Fingerprints, alike: float) -> np.ndarray:
@@ -68,6 +69,8 @@ def linked(photos: Fingerprints, alike: float) -> np.ndarray:
             has_both = a is not None and b is not None and min((a % 2**64).bit_count(), (b % 2**64).bit_count()) >= 8
             links[one, other] = photos.sha256s[one] == photos.sha256s[other]
             links[one, other] |= has_both and ((a or 0) % 2**64 ^ (b or 0) % 2**64).bit_count() <= 8
+            if photos.groups:
+                links[one, other] |= photos.groups[one] is not None and photos.groups[one] == photos.groups[other]
             if photos.vectors is not None:
                 u, v = (np.sqrt(photos.vectors[row].astype(float)) for row in (one, other))
                 links[one, other] |= 1 - u @ v / np.linalg.norm(u) / np.linalg.norm(v) <= alike
@@ -95,7 +98,8 @@ def chains(draw: st.DrawFn) -> Fingerprints:
         ]
     )
     files = [sha(draw(st.integers(0, 10**6))) for _ in range(count)]
-    return Fingerprints(files, hashes, vectors if draw(st.booleans()) else None)
+    groups = [draw(st.none() | st.integers(1, 3)) for _ in range(count)] if draw(st.booleans()) else ()
+    return Fingerprints(files, hashes, vectors if draw(st.booleans()) else None, groups)
 
 
 @given(photos=chains(), data=st.data())
@@ -138,10 +142,11 @@ def test_photos_that_are_like_none_are_drawn_one_in_five() -> None:
 
 
 @pytest.mark.parametrize("subset", ["training", "holdout", "neither"])
-@pytest.mark.parametrize("by", ["file", "hash", "features"])
+@pytest.mark.parametrize("by", ["file", "hash", "group", "features"])
 def test_a_photo_takes_the_subset_of_those_it_is_linked_to(subset: str, by: str) -> None:
     """Whatever it would draw by itself."""
     decided = unlike(20)
+    decided = Fingerprints(decided.sha256s, decided.phashes, decided.vectors, [None, 3] * 3 + [None, 7] + [None] * 12)
     for number in range(100, 120):
         vectors = np.random.RandomState(number).exponential(size=(1, CHANNELS))
         new = Fingerprints([sha(number)], [None], vectors)
@@ -149,6 +154,8 @@ def test_a_photo_takes_the_subset_of_those_it_is_linked_to(subset: str, by: str)
             new = Fingerprints([decided.sha256s[7]], [None], vectors)
         elif by == "hash":
             new = Fingerprints(new.sha256s, [(decided.phashes[7] or 0) ^ 0xFF], vectors)
+        elif by == "group":
+            new = Fingerprints(new.sha256s, [None], vectors, [7])
         else:
             assert decided.vectors is not None
             new = Fingerprints(new.sha256s, [None], decided.vectors[7:8] * 1.7)

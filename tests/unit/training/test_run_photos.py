@@ -1,0 +1,161 @@
+"""The photos of a run: decided once, the same after a rebuild from an export, and never astride of near-duplicates."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import func, select
+
+from db.near_duplicates import record_hashes
+from db.reviews import undo
+from db.schema import ReviewAction
+from db.session import Database
+from db.subsets import subsets_of
+from db.training_runs import fail_run
+from db.users import local_admin
+from tests.tinted import TINTS, Tinted, add_photos, empty_tinted, say_tints, tint_of, tinted_photo
+from tests.tinted_runs import claim
+from training.holdout import drawn
+from training.networks import network_for_training
+from training.run_photos import gather_photos
+from training.run_progress import RunProgress
+from ui.cli import phototag
+from worker.artifact import PACKAGE_DIR, read_card
+
+SEEDS = range(24)
+# The same pictures with less colour are other files that look the same.
+COPY = 999
+COPIES = range(COPY, COPY + len(SEEDS))
+PALE = 0.5
+HASH = (1 << 32) - 1
+
+
+@pytest.mark.parametrize(
+    ("way", "kept"), [("sqlite to postgres", "what was decided"), ("postgres to sqlite", "verdicts alone")]
+)
+def test_photos_and_exported_verdicts_give_the_same_subsets(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, way: str, kept: str
+) -> None:
+    """Sent again in another order, with verdicts out of the file; and photos that come later are decided the same."""
+    databases = [request.getfixturevalue(f"{name}_database") for name in way.split(" to ")]
+    first, second = (empty_tinted(database, tmp_path / str(n)) for n, database in enumerate(databases))
+    send(first, SEEDS)
+    say_tints(first, SEEDS[:4])
+    with first.database.transaction() as session:
+        action_id = session.scalars(select(func.max(ReviewAction.id))).one()
+        undo(session, local_admin(session), token="back", action_id=action_id)
+    say_tints(first, SEEDS[4:])
+    decide(first)
+    file = tmp_path / "said.jsonl"
+    reviews(first, monkeypatch, "export", "--out", str(file))
+    if kept == "verdicts alone":
+        forget_subsets(file)
+
+    for seeds in (SEEDS[12:], SEEDS[:12]):
+        send(second, seeds)
+    reviews(second, monkeypatch, "import", str(file))
+    if kept == "verdicts alone":
+        decide(second)
+
+    expected = subsets(first)
+    assert len(expected) == len(SEEDS)
+    assert set(expected.values()) >= {"training", "holdout"}
+    assert subsets(second) == expected
+    for world in (first, second):
+        add_photos(world, {seed: tinted_photo(seed - COPY, TINTS[tint_of(seed)], PALE) for seed in COPIES})
+        say_tints(world, COPIES)
+        decide(world)
+    assert subsets(second) == subsets(first)
+    assert [subsets(first)[seed] for seed in COPIES] == [expected[seed - COPY] for seed in COPIES]
+
+
+def test_photos_of_one_action_are_decided_in_an_order_that_does_not_hang_on_ids(
+    sqlite_database: Database, postgres_database: Database, tmp_path: Path
+) -> None:
+    """A chain of which either end may come first: what is between takes the subset of the one that does."""
+    found: list[dict[int, str]] = []
+    for database, order in ((sqlite_database, trio()), (postgres_database, trio()[::-1])):
+        world = empty_tinted(database, tmp_path / str(len(found)))
+        for seed in order:
+            send(world, [seed])
+        send(world, SEEDS)
+        plant(world, HASH, HASH ^ 0xFF, HASH ^ 0xFFFF)
+        say_tints(world, SEEDS)
+        decide(world)
+        found.append(subsets(world))
+
+    assert found[0] == found[1]
+    assert len({found[0][seed] for seed in trio()}) == 1
+
+
+def test_a_photo_follows_the_group_of_its_near_duplicates(database: Database, data_dir: Path) -> None:
+    """Two that differ in 12 bits, and between them one that nobody labelled."""
+    world = empty_tinted(database, data_dir)
+    send(world, SEEDS)
+    plant(world, HASH, HASH ^ 0x3F, HASH ^ 0xFFF)
+    _, between, other = trio()
+    say_tints(world, [seed for seed in SEEDS if seed not in (other, between)])
+    say_tints(world, [other])
+
+    decide(world)
+
+    alone = {seed: drawn(sha256(seed)) for seed in SEEDS if seed != between}
+    assert alone[other] == "training"
+    assert subsets(world) == alone | {other: "holdout"}
+
+
+def trio() -> tuple[int, int, int]:
+    """One that is drawn to be held out, and two that are drawn to be trained on."""
+    held_out = next(seed for seed in SEEDS if drawn(sha256(seed)) == "holdout")
+    between, other = [seed for seed in SEEDS if drawn(sha256(seed)) == "training"][:2]
+    return held_out, between, other
+
+
+def plant(world: Tinted, *phashes: int) -> None:
+    """The trio gets these hashes; what has one keeps it."""
+    with world.database.transaction() as session:
+        ids = [world.photo_ids[seed] for seed in trio()]
+        record_hashes(session, dict(zip(ids, phashes, strict=True)))
+
+
+def sha256(seed: int) -> str:
+    """Of the picture's file."""
+    return hashlib.sha256(tinted_photo(seed, TINTS[tint_of(seed)])).hexdigest()
+
+
+def send(world: Tinted, seeds: Sequence[int]) -> None:
+    """The pictures of these seeds, in this order, without labels."""
+    add_photos(world, {seed: tinted_photo(seed, TINTS[tint_of(seed)]) for seed in seeds})
+
+
+def decide(world: Tinted) -> None:
+    """A run that ends after its snapshot."""
+    run = claim(world)
+    card = read_card(PACKAGE_DIR / "tiny")
+    network = network_for_training(world.place.settings, world.place.data_dir, card)
+    gather_photos(world.place, run, network, RunProgress(world.database, run))
+    with world.database.transaction() as session:
+        fail_run(session, run, "enough is known")
+
+
+def forget_subsets(file: Path) -> None:
+    """Leaves what people said, and nothing of what was decided."""
+    rows = [json.loads(line) | {"subset": None} for line in file.read_text(encoding="utf-8").splitlines()]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+def reviews(world: Tinted, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """`phototag reviews` on the world's database."""
+    monkeypatch.setenv("PHOTOTAG_DATABASE_URL", world.database.engine.url.render_as_string(hide_password=False))
+    result = CliRunner().invoke(phototag, ["reviews", *arguments, "--data-dir", str(world.place.data_dir)])
+    assert result.exit_code == 0, result.output
+
+
+def subsets(world: Tinted) -> dict[int, str]:
+    """What was decided, by seed."""
+    with world.database.reading() as session:
+        found = subsets_of(session, world.photo_ids.values())
+    return {seed: found[photo_id] for seed, photo_id in world.photo_ids.items() if photo_id in found}
