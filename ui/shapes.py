@@ -1,12 +1,13 @@
 """What the JSON routes answer: rows of the database in the words of the pages."""
 
-from typing import Any
+from typing import Any, Literal
 
 from db.batch_view import BatchProgress, ItemView
 from db.codes import JUNK, reason_text
 from db.schema import OPEN_BATCH_STATES, Batch, ModelVersion, User
 
 Json = dict[str, Any]
+BatchKind = Literal["photos", "retag"]
 
 # They come with the code and are weak; whoever sees their labels should know.
 STARTERS = ("package:starter", "package:tiny")
@@ -18,6 +19,7 @@ def batch_shape(batch: Batch, progress: BatchProgress) -> Json:
     return {
         "id": batch.id,
         "name": batch.name,
+        "kind": kind_of(batch),
         "state": progress.state,
         "reason": reason_text(batch.code) if batch.code else "",
         "retry_of": batch.retry_of_id,
@@ -34,6 +36,11 @@ def batch_shape(batch: Batch, progress: BatchProgress) -> Json:
         "can_cancel": is_open,
         "can_retry": not is_open and progress.failed > 0,
     }
+
+
+def kind_of(batch: Batch) -> BatchKind:
+    """What a batch is of: photos that a person sent, or a re-tag of those that are there."""
+    return "photos" if batch.retag_version_id is None else "retag"
 
 
 def counts_shape(progress: BatchProgress) -> Json:

@@ -8,7 +8,7 @@ from pydantic import Field
 from db.batch_view import BatchProgress, ItemView
 from db.codes import reason_text
 from db.schema import Batch
-from ui.shapes import counts_shape, reasons_shape
+from ui.shapes import BatchKind, counts_shape, kind_of, reasons_shape
 from ui.v1_fields import Answer, LocalTime, Next, Score
 
 BatchState = Literal["receiving", "unpacking", "running", "finished", "cancelled", "refused"]
@@ -53,6 +53,10 @@ class BatchAnswer(Answer):
 
     id: Annotated[str, Field(examples=["c8mq6y4m77dx"])]
     name: str
+    kind: Annotated[
+        BatchKind,
+        Field(description="`photos`: what a person sent; `retag`: the active version tags photos that are there."),
+    ]
     state: BatchState
     code: Annotated[str | None, Field(description="Why the batch as a whole was refused.")]
     reason: Annotated[str | None, Field(description="The same in words.")]
@@ -119,6 +123,7 @@ def batch_answer(batch: Batch, progress: BatchProgress) -> BatchAnswer:
         {
             "id": batch.id,
             "name": batch.name,
+            "kind": kind_of(batch),
             "state": progress.state,
             "code": progress.code,
             "reason": reason_text(progress.code) or None,

@@ -42,7 +42,7 @@ def test_batches_come_page_by_page_also_while_one_is_deleted(pages: Pages, api: 
 
     assert [batch["id"] for batch in [*first["batches"], *rest]] == [made[2], made[1], made[0]]
     assert first["next"].startswith("/api/v1/batches?")
-    assert rest[0]["name"] == "holiday"
+    assert (rest[0]["name"], rest[0]["kind"]) == ("holiday", "photos")
     assert len(theirs) == 1
 
 

@@ -4,7 +4,7 @@ import { api, poll } from "./api.js";
 import { ask } from "./ask.js";
 import { count, duration, h, icon, moment, plural, say, setTitle } from "./dom.js";
 import { PhotoGrid } from "./grid.js";
-import { chip, fillBar, progressBar, STATES } from "./batches.js";
+import { chip, fillBar, kindChip, progressBar, STATES } from "./batches.js";
 
 const OPEN = ["receiving", "unpacking", "running"];
 const LIVE_MS = 1000;
@@ -72,7 +72,7 @@ class BatchPage {
     this.grid = new PhotoGrid(this.id);
     this.box.replaceChildren(
       h("p", { class: "pt-crumb" }, h("a", { href: "/app/batches" }, "All batches")),
-      h("div", { class: "pt-head" }, h("h1", {}, batch.name), this.chip),
+      h("div", { class: "pt-head" }, h("h1", {}, batch.name), this.chip, kindChip(batch.kind)),
       h("section", { class: "pt-card pt-progress", "aria-label": "Progress" }, this.bar, this.numbers, this.reasons, this.actions, this.problem),
       this.archives, this.recent,
       h("div", { class: "pt-grid-head" }, h("h2", {}, "Photos"), h("a", { class: "pt-soft", href: `/app/library?batch=${this.id}` }, "Filter and sort them in the Library"), this.filters), this.grid.element);

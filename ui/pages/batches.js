@@ -79,13 +79,18 @@ function batchRow(batch) {
       h("span", { class: "pt-batch-name" }, batch.name),
       h("span", { class: "pt-soft" }, summary(batch)),
       OPEN.includes(batch.state) ? progressBar(batch.counts, "Progress") : null),
-    h("span", { class: "pt-batch-side" }, chip(batch.state), h("time", { class: "pt-soft", datetime: batch.created_at }, moment(batch.created_at)))));
+    h("span", { class: "pt-batch-side" }, chip(batch.state), kindChip(batch.kind), h("time", { class: "pt-soft", datetime: batch.created_at }, moment(batch.created_at)))));
   return row;
 }
 
 /** A batch's state as a coloured word. */
 export function chip(state) {
   return h("span", { class: `pt-chip pt-chip-${state}` }, STATES[state] ?? state);
+}
+
+/** Says of a re-tag that it is one; nothing of photos that were sent. */
+export function kindChip(kind) {
+  return kind === "retag" ? h("span", { class: "pt-chip" }, "re-tag") : null;
 }
 
 /** How much of a batch is tagged, and how much was not. */
