@@ -77,6 +77,20 @@ def label_named(session: Session, name: str) -> Label | None:
     return session.scalars(select(Label).where(Label.name_key == name_key(name))).one_or_none()
 
 
+def standing_id(session: Session, label: int | str) -> int:
+    """The id of the label that this id or name stands for: itself, unless it was merged.
+
+    Raises:
+        NotFoundError: there is no such label.
+        InvalidNameError: the name is empty or too long.
+    """
+    found = label_named(session, label) if isinstance(label, str) else session.get(Label, label)
+    if found is None:
+        msg = f"There is no such label. Take a name or an id of the list of labels. Received: {label!r}"
+        raise NotFoundError(msg)
+    return found.merged_into_id or found.id
+
+
 def label_paths(session: Session, ids: Collection[int]) -> dict[int, tuple[str, ...]]:
     """The names from the topmost parent down to each label. Unknown ids are left out."""
     rows = with_ancestors(session, ids)

@@ -46,14 +46,19 @@ class ClaimedRun:
     owner: str
 
 
-def start_run(session: Session, user: User | None, recipe: dict[str, Any], activate: str) -> TrainingRun:
-    """Asks for a training. It begins when those before it have ended.
+def start_run(
+    session: Session, user: User | None, recipe: dict[str, Any], activate: str, idem_key: str | None = None
+) -> TrainingRun:
+    """Asks for a training; with an `idem_key` that this person has used before, gives the run asked for then.
+
+    It begins when those before it have ended.
 
     Args:
         session: of a write transaction.
         user: who asks; None for the command line.
         recipe: all its values, with its `name`.
         activate: auto: the candidate becomes the active version if it is better; never: a person decides.
+        idem_key: at most 64 characters; without a person it counts for nothing.
 
     Raises:
         PhototagError: `activate` is neither.
@@ -61,11 +66,14 @@ def start_run(session: Session, user: User | None, recipe: dict[str, Any], activ
     if activate not in ACTIVATE:
         msg = f"A candidate is activated {' or '.join(ACTIVATE)}. Choose one of the two. Received: {activate!r}"
         raise PhototagError(msg)
+    if user is not None and idem_key is not None and (earlier := _run_of_key(session, user.id, idem_key)) is not None:
+        return earlier
     run = TrainingRun(
         state=QUEUED,
         recipe=recipe,
         activate=activate,
         user_id=user.id if user is not None else None,
+        idem_key=idem_key,
         created_at=utc_now(),
         curves=[],
     )
@@ -246,6 +254,13 @@ def expire_runs_of(session: Session, owners: set[str]) -> int:
 
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
 _NOTHING_DONE: dict[str, Any] = {"stage": "", "done": 0, "total": 0, "curves": []}
+
+
+def _run_of_key(session: Session, user_id: int, idem_key: str) -> TrainingRun | None:
+    """The run; nobody else asks for one in this person's name until the transaction ends."""
+    session.execute(select(User.id).where(User.id == user_id).with_for_update())
+    mine = TrainingRun.user_id == user_id, TrainingRun.idem_key == idem_key
+    return session.scalars(select(TrainingRun).where(*mine)).one_or_none()
 
 
 def _held(run: ClaimedRun) -> tuple[ColumnElement[bool], ...]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Base, DbSeconds, Instant, PrimaryKey, Reference, Sha256, one_of, when
@@ -64,6 +64,7 @@ class TrainingRun(Base):
         CheckConstraint(one_of("state", RUN_STATES), name="state"),
         CheckConstraint(one_of("gate", GATE_VERDICTS), name="gate"),
         CheckConstraint("outcome IN ('activated', 'rejected')", name="outcome"),
+        UniqueConstraint("user_id", "idem_key"),
         when("ix_training_runs_open", "state IN ('queued', 'running')", "state", "id"),
     )
 
@@ -72,6 +73,7 @@ class TrainingRun(Base):
     recipe: Mapped[dict[str, Any]] = mapped_column(JSON, comment="all its values, as they were when it was asked for")
     activate: Mapped[str] = mapped_column(String(8), comment="auto: if the gate says better; never: a person decides")
     user_id: Mapped[Reference | None] = mapped_column(ForeignKey("users.id"))
+    idem_key: Mapped[str | None] = mapped_column(String(64), comment="a repeat with this key is the same run")
     created_at: Mapped[Instant]
     started_at: Mapped[Instant | None]
     finished_at: Mapped[Instant | None]

@@ -190,6 +190,14 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/v1/models", "owner", "read"),
     Route("GET", "/api/v1/models/{name}", "owner", "read", may_miss=True),
     Route("POST", "/api/v1/models/{name}/activate", "admin", "models", may_miss=True),
+    Route("POST", "/api/v1/models/rollback", "admin", "models", body={}),
+    Route("POST", "/api/v1/models/train", "admin", "models", body={"recipe": "none"}, may_miss=True),
+    Route("GET", "/api/v1/models/runs", "admin", "read"),
+    Route("GET", "/api/v1/models/runs/{run_id}", "admin", "read", may_miss=True),
+    Route("POST", "/api/v1/models/runs/{run_id}/cancel", "admin", "models", may_miss=True),
+    Route("GET", "/api/v1/models/retag", "admin", "read"),
+    # nothing is tagged, so there is nothing to re-tag: 409 is no refusal
+    *(Route("POST", f"/api/v1/models/retag{act}", "admin", "models", body={}) for act in ("", "/apply")),
 )
 
 # Gradio's routes below a mount. static: its front end, the same for everybody; page and call: for the mount's role;

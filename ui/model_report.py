@@ -7,14 +7,33 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.labels import label_paths
+from db.model_versions import active_version
 from db.review_stats import wilson
 from db.schema import Photo
+from db.training_views import get_run
+from ui.model_shapes import run_shape
 from ui.shapes import Json
 
 # Shares of the exam's photos: their interval follows from how many photos those are.
 SHARES = ("top1", "top5", "coverage")
 PLAIN = ("macro_f1", "accuracy_when_sure", "calibration_error")
 MOST_HURTING = 100
+
+
+def run_details_shape(session: Session, run_id: int) -> Json:
+    """A run with its recipe's values, curves, exam and gate, and the version that is active now.
+
+    Raises:
+        NotFoundError: there is none of this id.
+    """
+    details, active = get_run(session, run_id), active_version(session)
+    return run_shape(details.run) | {
+        "values": details.recipe,
+        "curves": details.curves,
+        "report": report_shape(session, details.report) if details.report else None,
+        "words": details.gate_words,
+        "active": active.name if active else None,
+    }
 
 
 def report_shape(session: Session, report: Mapping[str, Any]) -> Json:

@@ -20,7 +20,7 @@ from db.training_views import get_run, list_runs
 from db.version_history import version_history, way_back
 from db.workers import live_workers
 from ui.access import Admin
-from ui.model_report import report_shape
+from ui.model_report import run_details_shape
 from ui.model_shapes import (
     exam_photo_shape,
     matrix_shape,
@@ -108,7 +108,7 @@ def _add_run_routes(router: APIRouter, database: Database) -> None:
     @router.get("/runs/{run_id}")
     def run(run_id: RunId, _user: Admin) -> Json:
         with database.reading() as session:
-            return _run_details(session, run_id)
+            return run_details_shape(session, run_id)
 
     @router.post("/runs/{run_id}/cancel")
     def cancel(run_id: RunId, user: Admin) -> Json:
@@ -188,15 +188,3 @@ def _add_version_routes(router: APIRouter, database: Database) -> None:
 def _history(session: Session) -> Json:
     shapes = [version_history_shape(version) for version in version_history(session)]
     return {"versions": shapes, "back": way_back_shape(way_back(session))}
-
-
-def _run_details(session: Session, run_id: int) -> Json:
-    details = get_run(session, run_id)
-    active = active_version(session)
-    return run_shape(details.run) | {
-        "values": details.recipe,
-        "curves": details.curves,
-        "report": report_shape(session, details.report) if details.report else None,
-        "words": details.gate_words,
-        "active": active.name if active else None,
-    }

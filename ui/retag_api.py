@@ -7,12 +7,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.audit import record_audit
 from db.batch_view import batch_progress
 from db.model_versions import active_version, get_version
 from db.retag_preview import Preview, preview
-from db.retag_showing import apply_some, restore_some
+from db.retag_showing import Applied, Pair, apply_some, restore_some
 from db.retags import last_retag, start_retag
-from db.schema import Photo
+from db.schema import ModelVersion, Photo, User
 from db.session import Database
 from db.version_history import photos_to_restore
 from ui.access import Admin
@@ -57,10 +58,10 @@ def retag_routes(database: Database, nudger: Nudger) -> APIRouter:
             return _preview_shape(found, set(session.scalars(there)))
 
     @router.post("/apply")
-    def apply(asked: Shown, _user: Admin) -> Json:
+    def apply(asked: Shown, user: Admin) -> Json:
         with database.reading() as session:
             version = get_version(session, asked.version)
-        applied = apply_some(database, version.id, pair=asked.pair, limit_s=LIMIT_S)
+        applied = apply_for(database, user, version, asked.pair, LIMIT_S)
         return {"done": applied.done, "left": applied.left}
 
     @router.post("/restore")
@@ -69,6 +70,19 @@ def retag_routes(database: Database, nudger: Nudger) -> APIRouter:
         return {"done": restored.done, "left": restored.left}
 
     return router
+
+
+def apply_for(database: Database, user: User, version: ModelVersion, pair: Pair | None, limit_s: float) -> Applied:
+    """`apply_some`, and who did it in the log.
+
+    Raises:
+        ConflictError: another version is active.
+    """
+    applied = apply_some(database, version.id, pair=pair, limit_s=limit_s)
+    if applied.done:
+        with database.transaction() as session:
+            record_audit(session, user, "models.apply", version.name, {"photos": applied.done, "pair": pair})
+    return applied
 
 
 def _state(session: Session) -> Json:

@@ -21,7 +21,9 @@ from ui.v1_fields import Answer, Anyone
 from ui.v1_labels import label_routes
 from ui.v1_models import model_routes
 from ui.v1_photos import photo_routes
+from ui.v1_retag import retag_routes
 from ui.v1_submit import submit_routes
+from ui.v1_training import training_routes
 from ui.v1_verdicts import verdict_routes
 
 
@@ -48,6 +50,9 @@ def v1_routes(
     router.include_router(photo_routes(database, blobs))
     router.include_router(verdict_routes(database))
     router.include_router(label_routes(database))
+    # before those of a version, whose name may be any word
+    router.include_router(training_routes(database))
+    router.include_router(retag_routes(database, nudger))
     router.include_router(model_routes(database))
     router.include_router(_about(router))
     return router

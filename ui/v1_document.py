@@ -35,7 +35,7 @@ TAGS = {
     "library": "Photos, each once, with what models and people say of them.",
     "verdicts": "What people say of photos.",
     "labels": "The vocabulary.",
-    "models": "Model versions.",
+    "models": "Model versions: which tags, the way back, re-tagging with one, training one.",
     "about": "Who you are, and this document.",
 }
 SCOPES = {
@@ -43,7 +43,7 @@ SCOPES = {
     "submit": "send photos; cancel, retry and delete batches",
     "review": "record verdicts",
     "labels": "change labels",
-    "models": "choose the model version that tags",
+    "models": "train, choose the model version that tags, re-tag",
 }
 
 

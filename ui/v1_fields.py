@@ -26,10 +26,13 @@ Reader = Annotated[User, Depends(Needs("owner", "read"))]
 Submitter = Annotated[User, Depends(Needs("owner", "submit"))]
 Reviewer = Annotated[User, Depends(Needs("reviewer", "review"))]
 Labeller = Annotated[User, Depends(Needs("reviewer", "labels"))]
+# Photos of everybody stand behind runs and re-tags.
+ModelReader = Annotated[User, Depends(Needs("admin", "read"))]
 Activator = Annotated[User, Depends(Needs("admin", "models"))]
 
 BatchId = Annotated[str, PathParameter(pattern=BATCH_ID, description="The batch, as it was answered when it was made.")]
 PhotoId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
+RunId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 LabelId = Annotated[int, PathParameter(ge=1, le=MAX_ID)]
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="At most so many on this page.")]

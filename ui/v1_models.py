@@ -8,11 +8,13 @@ from fastapi import Path as PathParameter
 from pydantic import Field
 from sqlalchemy.orm import Session
 
-from db.activations import activate_version, changed_since
+from db.activations import activate_version, changed_since, roll_back
 from db.labels import label_paths
 from db.model_versions import active_version, get_version, list_versions, version_label_ids
+from db.retag_showing import restore_some
 from db.schema import ModelVersion
 from db.session import Database
+from ui.models_api import RESTORE_S
 from ui.v1_fields import Activator, Answer, Asked, Reader, said
 
 # Visible characters; a name that cannot be one is not looked for.
@@ -51,6 +53,20 @@ class Activation(Asked):
     ] = None
 
 
+class RollBack(Asked):
+    """Which version shall be left. Without it a request that is sent twice would go back twice."""
+
+    expected: Annotated[str, Field(max_length=64, description="The version that is active.", examples=["head-2"])]
+
+
+class RolledBack(Answer):
+    """What was rolled back."""
+
+    active: Annotated[str, Field(description="The version that tags from now on.")]
+    restored: Annotated[int, Field(description="Photos that show again what they showed before.")]
+    left: Annotated[int, Field(description="Photos that will within minutes: `restoring` of the re-tag counts them.")]
+
+
 def model_routes(database: Database) -> APIRouter:
     """GET of the versions, POST of the one that shall tag."""
     router = APIRouter(prefix="/models", tags=["models"])
@@ -71,6 +87,21 @@ def model_routes(database: Database) -> APIRouter:
         """One model version."""
         with database.reading() as session:
             return _details(session, get_version(session, name))
+
+    @router.post(
+        "/rollback",
+        responses={409: said("Another version is active than the one that was expected, or it was the first.")},
+    )
+    def roll_back_model(asked: RollBack, user: Activator) -> RolledBack:
+        """Lets the version before tag again, and photos show what they showed then: a re-tag that was applied is undone."""
+        with database.transaction() as session:
+            before = active_version(session)
+            if before is None or before.name != asked.expected:
+                raise changed_since(before)
+            version_id = roll_back(session, user, expected_id=before.id).version_id
+            name = session.get_one(ModelVersion, version_id).name
+        restored = restore_some(database, limit_s=RESTORE_S)  # a janitor goes on with what is left
+        return RolledBack(active=name, restored=restored.done, left=restored.left)
 
     @router.post("/{name}/activate", responses={409: said("Another version is active than the one that was expected.")})
     def activate_model(name: VersionName, user: Activator, asked: Activation | None = None) -> ModelVersionDetails:

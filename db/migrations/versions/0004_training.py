@@ -114,6 +114,7 @@ def _make_runs() -> None:
             "activate", sa.String(8), nullable=False, comment="auto: if the gate says better; never: a person decides"
         ),
         sa.Column("user_id", ID, nullable=True),
+        sa.Column("idem_key", sa.String(64), nullable=True, comment="a repeat with this key is the same run"),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("started_at", TIME, nullable=True),
         sa.Column("finished_at", TIME, nullable=True),
@@ -148,6 +149,7 @@ def _make_runs() -> None:
             ["version_id"], ["model_versions.id"], name="fk_training_runs_version_id_model_versions"
         ),
         sa.PrimaryKeyConstraint("id", name="pk_training_runs"),
+        sa.UniqueConstraint("user_id", "idem_key", name="uq_training_runs_user_id_idem_key"),
     )
     op.create_index(
         "ix_training_runs_open",

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from db.audit import list_audit
 from db.errors import ConflictError, NotFoundError, PhototagError, RunLostError
-from db.schema import HoldoutAnswer, Snapshot, TrainingRun
+from db.schema import HoldoutAnswer, Snapshot, TrainingRun, User
 from db.session import Database, utc_now
 from db.training_runs import (
     MAX_ATTEMPTS,
@@ -28,7 +28,7 @@ from db.training_runs import (
     sweep_runs,
 )
 from db.training_views import answers_of, get_run, list_runs, run_of_version
-from db.users import local_admin
+from db.users import add_user, local_admin
 from tests.library_rows import add_photos
 from tests.store import add_version, run_together
 
@@ -68,6 +68,29 @@ def test_two_workers_that_ask_together_do_not_both_get_a_run(database: Database)
     run_together([lambda number=number: ask(f"w{number}") for number in range(8)])
 
     assert len(claimed) == 1
+
+
+def test_a_run_that_is_asked_for_again_with_its_key_is_one(database: Database) -> None:
+    """Eight requests at once with one key ask once, and once is logged; another person's same key is another run."""
+    with database.transaction() as session:
+        admin, other = local_admin(session), add_user(session, "other", "admin")
+    runs: list[int] = []
+
+    def ask(user: User, key: str | None) -> None:
+        with database.transaction() as session:
+            runs.append(start_run(session, user, {"name": "gap"}, "never", key).id)
+
+    run_together([lambda: ask(admin, "one key") for _ in range(8)])
+    ask(other, "one key")
+    ask(admin, "another key")
+    ask(admin, None)
+    ask(admin, None)
+
+    assert len(runs) == 12
+    assert len(set(runs[:8])) == 1
+    assert len(set(runs[7:])) == 5
+    with database.reading() as session:
+        assert len([entry for entry in list_audit(session) if entry.action == "training.start"]) == 5
 
 
 def test_progress_is_shown_and_kept_to_the_one_who_holds_the_run(database: Database) -> None:
