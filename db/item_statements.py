@@ -88,7 +88,9 @@ def _claim(ready: Select[*tuple[Any, ...]], *, sqlite: bool) -> ReturningUpdate[
     version_id = select(batch.retag_version_id).where(batch.id == ITEM.batch_id, ITEM.retag_photo_id.is_not(None))
     return (
         update(table_of(Item))
-        .where(ITEM.id.in_(select(picked.c.id)), ITEM.state == READY)
+        # That they are ready is not asked again: they are locked, and PostgreSQL, while it has not counted the rows of a
+        # new batch, would compare all that are ready with all that were picked (1.5 ms a photo with 4,000 ready).
+        .where(ITEM.id.in_(select(picked.c.id)))
         .values(
             state="leased",
             lease_owner=bindparam("owner"),

@@ -124,6 +124,8 @@ def already_tagged(session: Session, photo_ids: Collection[int], model_version_i
 
 def finish_known(session: Session, owner: str, items: Sequence[ClaimedItem], model_version_id: int) -> set[int]:
     """Finishes claimed items whose photos this version has tagged before; returns the ids that were written."""
+    if not items:
+        return set()
     endings = [(item.item_id, item.attempt, "tagged", None, None, model_version_id) for item in items]
     written = _end_items(session, owner, endings)
     photo_ids = [item.photo_id for item in items if item.item_id in written and item.retag_version_id is None]

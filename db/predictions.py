@@ -161,13 +161,19 @@ def _photos_statement(*, sqlite: bool) -> Executable:
     }
     return (
         update(table_of(Photo))
-        .where(PHOTO.id == new.c.photo_id)
+        .where(PHOTO.id == new.c.photo_id, or_(~new.c.is_retag, ~_is_as_it_was(new)))
         .values({name: func.coalesce(new.c[name], PHOTO[name]) for name in FACTS})
         .values(camera_id=func.coalesce(camera_id, PHOTO.camera_id))
         .values(state="tagged", dated_at=func.coalesce(new.c.taken_at, PHOTO.dated_at))
         .values({name: case((may_show, value), else_=PHOTO[name]) for name, value in said.items()})
         .values(shown_model_version_id=_version_of(new, replaces))
     )
+
+
+def _is_as_it_was(new: CTE) -> ColumnElement[bool]:
+    """A re-tag from features changes nothing of the row of a photo that is tagged and shows something."""
+    shows = PHOTO.state == "tagged", PHOTO.shown_model_version_id.is_not(None)
+    return and_(new.c.has_previews.is_(None), *shows)
 
 
 @cache

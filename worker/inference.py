@@ -28,6 +28,11 @@ class Held:
     features: np.ndarray | None = None  # float16 (h, w, c)
 
     @property
+    def is_known(self) -> bool:
+        """Whether it needs no network."""
+        return self.decoding is None
+
+    @property
     def ready(self) -> bool:
         """Whether it can go into a chunk."""
         return self.decoding is None or self.decoding.done()

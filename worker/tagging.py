@@ -39,6 +39,9 @@ from worker.writing import ChunkWriter
 
 # Chunks claimed ahead: one in the network, one being decoded.
 CHUNKS_AHEAD = 2
+# Photos that need no network are claimed and written this many at a time: a re-tag spends its time on statements, whose
+# number this divides. More would only be more to try again one by one after a crash.
+KNOWN_GROUP = 256
 # How long a chunk waits to become full before it goes as it is.
 FILL_S = 0.3
 # Someone watches the page: a single photo.
@@ -75,6 +78,7 @@ class Tagger:
         self._inference = ChunkInference(active, chunk_limit_s=settings.chunk_limit_s)
         self._writer = ChunkWriter(database, blobs, worker_id, retry_s=settings.lease_s)
         self._waiting: list[Held] = []  # claimed, not yet in a chunk
+        self._all_known = False  # the last claim found nothing to decode, so that the next one may be larger
         self._claimed_for: int | None = None  # the version whose features those that wait have
         self._held: set[int] = set()  # item ids claimed, not yet written
         self._held_lock = threading.Lock()
@@ -136,7 +140,7 @@ class Tagger:
 
     def _claim(self) -> int:
         """Claims what there is room for; returns how many items it took."""
-        room = CHUNKS_AHEAD * self._chunk_size - len(self._waiting)
+        room = max(self._ahead, KNOWN_GROUP if self._all_known else 0) - len(self._waiting)
         if room <= 0 or any(held.item.suspect for held in self._waiting):
             return 0  # a suspect is worked on alone, so that it cannot take neighbours down
         self._claimed_for = self._active.loaded_version_id
@@ -150,8 +154,14 @@ class Tagger:
                 retags=self._active.is_current,
             )
             done = self._finish_at_once(session, items, self._active.loaded_version_id)
+        self._all_known = bool(items)
         self._hold([item for item in items if item.item_id not in done])
         return len(items)
+
+    @property
+    def _ahead(self) -> int:
+        """How many photos may be held that are decoded here."""
+        return CHUNKS_AHEAD * self._chunk_size
 
     def _finish_at_once(self, session: Session, items: Sequence[ClaimedItem], version_id: int) -> set[int]:
         """What needs no network: photos that the version has tagged, photos that are gone, re-tags of other versions."""
@@ -179,16 +189,22 @@ class Tagger:
             self._held.difference_update(item.item_id for item in items)
 
     def _hold(self, items: Sequence[ClaimedItem]) -> None:
-        """Starts decoding, except where the backbone has seen the photo before."""
+        """Starts decoding, except where the backbone has seen the photo before; gives back what is too many to decode."""
         if not items:
             return
-        with self._held_lock:
-            self._held.update(item.item_id for item in items)
         with self._database.reading() as session:
             features = read_features(session, self._blobs, self._active.space, [item.photo_id for item in items])
-            lacking = [item.photo_id for item in items if item.retag_version_id and item.photo_id not in features]
-            paths = {place.photo_id: place.source_path for place in best_places(session, lacking, None)}
-        for found in items:
+            unknown = [item for item in items if item.photo_id not in features]
+            retagged = [item.photo_id for item in unknown if item.retag_version_id]
+            paths = {place.photo_id: place.source_path for place in best_places(session, retagged, None)}
+        self._all_known = not unknown
+        decoding = sum(held.decoding is not None for held in self._waiting)
+        too_many = unknown[max(0, self._ahead - decoding) :]
+        self._release(too_many)
+        kept = [item for item in items if item not in too_many] if too_many else items
+        with self._held_lock:
+            self._held.update(item.item_id for item in kept)
+        for found in kept:
             known = features.get(found.photo_id)
             item = replace(found, source_path=paths[found.photo_id]) if found.photo_id in paths else found
             self._waiting.append(Held(item, None if known is not None else self._decode(item), known))
@@ -222,12 +238,18 @@ class Tagger:
     # -- chunk -----------------------------------------------------------------------------------------------
 
     def _next_chunk(self) -> list[Held]:
-        """Up to a chunk of ready items, urgent ones first; a full one if that takes no longer than `FILL_S`."""
+        """Up to a chunk of ready items, urgent ones first; a full one if that takes no longer than `FILL_S`.
+
+        Those that are decoded and those whose features are known go apart, so that a single photo does not wait for a
+        large group behind it.
+        """
         deadline = time.monotonic() + FILL_S
         while not self._enough_ready() and (left_s := deadline - time.monotonic()) > 0:
             pending = [held.decoding for held in self._waiting if held.decoding is not None and not held.ready]
             wait(pending, timeout=left_s, return_when=FIRST_COMPLETED)
-        chunk = sorted((held for held in self._waiting if held.ready), key=lambda held: held.order)[: self._chunk_size]
+        ready = sorted((held for held in self._waiting if held.ready), key=lambda held: held.order)
+        alike = [held for held in ready if held.is_known == ready[0].is_known]
+        chunk = alike[: KNOWN_GROUP if alike and alike[0].is_known else self._chunk_size]
         taken = {held.item.item_id for held in chunk}
         self._waiting = [held for held in self._waiting if held.item.item_id not in taken]
         return chunk

@@ -80,6 +80,34 @@ def test_photos_whose_features_are_gone_are_decoded_once_more(bench: Bench, tmp_
         assert _said(session, second) == PHOTOS - 1
 
 
+def test_photos_with_features_are_claimed_and_written_in_groups(bench: Bench, tmp_path: Path) -> None:
+    """As soon as a claim has found nothing to decode."""
+    _second_version(bench, tmp_path, photos=30)
+    batch_id = _start(bench)
+
+    bench.tag()
+
+    assert [size for size, _ in _written_together(bench, batch_id)] == [2 * CHUNK, 30 - 2 * CHUNK]
+
+
+def test_photos_that_must_be_decoded_are_given_back_from_a_group(bench: Bench, tmp_path: Path) -> None:
+    """But for as many as are decoded ahead, so that another worker can take them; they are no suspects."""
+    _, ids = _second_version(bench, tmp_path, photos=30)
+    with bench.database.transaction() as session:
+        session.execute(delete(PhotoFeatures).where(PhotoFeatures.photo_id.in_(ids[10:])))
+    batch_id = _start(bench)
+
+    bench.tag()
+
+    sizes = _written_together(bench, batch_id)
+    assert sizes[:2] == [(2 * CHUNK, 1), (2, 1)]
+    assert max(size for size, _ in sizes[2:]) <= CHUNK
+    with bench.database.reading() as session:
+        mine = Item.batch_id == batch_id, Item.state == "tagged", ~Item.suspect
+        counted = select(Item.attempt, func.count()).where(*mine).group_by(Item.attempt)
+        assert {row[0]: row[1] for row in session.execute(counted)} == {1: 10 + 2 * CHUNK, 2: 20 - 2 * CHUNK}
+
+
 def test_photos_deleted_since_the_retag_began_end_with_that_reason(bench: Bench, tmp_path: Path) -> None:
     """The batch finishes; nothing else is left of them."""
     _, ids = _second_version(bench, tmp_path)
@@ -162,9 +190,9 @@ def test_an_activation_while_a_batch_runs_changes_chunks_and_mixes_none(
     assert {tuple(row) for row in said} == {(item.photo_id, item.model_version_id) for item in items}
 
 
-def _second_version(bench: Bench, tmp_path: Path) -> tuple[int, list[int]]:
+def _second_version(bench: Bench, tmp_path: Path, photos: int = PHOTOS) -> tuple[int, list[int]]:
     """Tags photos by tiny and activates another version; returns its id, and those of the photos."""
-    accept(bench.database, photo_folder(tmp_path / "photos", PHOTOS))
+    accept(bench.database, photo_folder(tmp_path / "photos", photos))
     bench.tag()
     second = activate_copy(bench.database, bench.data_settings.data_dir, "tiny-2")
     with bench.database.reading() as session:
@@ -174,6 +202,13 @@ def _second_version(bench: Bench, tmp_path: Path) -> tuple[int, list[int]]:
 def _start(bench: Bench) -> str:
     with bench.database.transaction() as session:
         return start_retag(session, local_admin(session)).id
+
+
+def _written_together(bench: Bench, batch_id: str) -> list[tuple[int, int]]:
+    """Of each transaction that ended items of the batch, in their order: how many, and their lowest attempt."""
+    groups = select(func.count(), func.min(Item.attempt)).where(Item.batch_id == batch_id).group_by(Item.finished_at)
+    with bench.database.reading() as session:
+        return [(row[0], row[1]) for row in session.execute(groups.order_by(Item.finished_at))]
 
 
 def _said(session: Session, version_id: int) -> int:

@@ -283,6 +283,24 @@ def test_ids_of_deleted_items_never_come_back(database: Database) -> None:
     assert {item.item_id for item in items}.isdisjoint(item.item_id for item in new)
 
 
+def test_a_claim_finds_what_it_picked_by_id_before_anything_was_counted(postgres_database: Database) -> None:
+    """PostgreSQL counts rows a minute later: until then it would compare all ready items with all that were picked."""
+    with postgres_database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ALTER TABLE items SET (autovacuum_enabled = false)")
+        add_batch(postgres_database, 2000)
+        connection.exec_driver_sql("UPDATE items SET state = 'tagged'")
+        connection.exec_driver_sql("VACUUM ANALYZE items")
+        connection.exec_driver_sql("UPDATE items SET state = 'ready'")
+        claim = item_statements.claim_many(sqlite=False)
+        assert isinstance(claim, ClauseElement)
+        compiled = claim.compile(connection)
+        parameters = bound(compiled, {"limit": 256, "lowest": 8, "owner": "w", "lease_s": 60.0})
+
+        plan = "\n".join(str(row[-1]) for row in connection.exec_driver_sql("EXPLAIN " + str(compiled), parameters))
+
+    assert plan.count("Index Scan using ix_items_ready") == 1, plan
+
+
 @pytest.mark.parametrize("statement", ["claim_many", "next_suspect"])
 def test_the_claim_reads_its_index_only(database: Database, statement: str) -> None:
     """The partial index of ready items, in its order: the number of other items does not matter."""

@@ -1,11 +1,12 @@
 """A re-tag is a batch of all photos: it writes predictions, and neither keeps photos nor changes what they show."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from db.activations import roll_back
@@ -66,6 +67,26 @@ def test_a_retag_writes_predictions_and_changes_nothing_that_is_shown(database: 
         assert said_by(session) == {first: 4, second: 4}
         batch = batch_of(session, batch_id)
         assert (batch.name, batch.state, batch.retag_version_id) == ("Re-tag with second", "finished", second)
+
+
+def test_a_retag_from_features_leaves_the_rows_of_photos_alone(postgres_database: Database) -> None:
+    """PostgreSQL would write each anew with all its index entries; one that shows nothing yet is written."""
+    tagged_library(postgres_database, 4)
+    with postgres_database.transaction() as session:
+        second = activate_next(session, "second")
+        bare = photo_ids(session)[0]
+        session.execute(update(Photo).where(Photo.id == bare).values(shown_model_version_id=None, shown_label_id=None))
+    begin_retag(postgres_database)
+    written = text("SELECT id, CAST(xmin AS text) FROM photos")
+    with postgres_database.transaction() as session:
+        before = {row.id: row.xmin for row in session.execute(written)}
+
+        said = [replace(say(session, item, second), facts=None) for item in claim_items(session, "w", 9, 60)]
+        assert len(finish_items(session, "w", said)) == 4
+
+        after = {row.id: row.xmin for row in session.execute(written)}
+        assert [photo_id for photo_id in before if before[photo_id] != after[photo_id]] == [bare]
+        assert session.get_one(Photo, bare).shown_model_version_id == second
 
 
 def test_one_retag_of_a_version_is_open_at_a_time(database: Database) -> None:
