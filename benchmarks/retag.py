@@ -5,6 +5,15 @@
 The second version is the first one under another name, with its labels in reverse order, so that nearly all photos flip.
 Features lie in shards of 64 rows. The time of the re-tag is taken from the call that starts it to the last item, with a
 worker that is ready.
+
+10,000 photos, tiny, one run each on 2 cores with four to six other programs at work on them (load 8 to 11):
+
+                                                         SQLite    PostgreSQL
+    claimed and written 32 at a time                     48.3 s        64.4 s
+    in groups of 256, what was picked found by id        14.2 s         9.3 s
+
+Of the worker's processor a photo takes 0.28 ms with SQLite, where it took 0.86, and 0.24 with PostgreSQL, whose server is
+not in it, where it took 0.80.
 """
 
 import argparse
