@@ -13,7 +13,7 @@ worker that is ready.
     in groups of 256, what was picked found by id        14.2 s         9.3 s
 
 Of the worker's processor a photo takes 0.28 ms with SQLite, where it took 0.86, and 0.24 with PostgreSQL, whose server is
-not in it, where it took 0.80.
+not in it, where it took 0.80 (4,000 photos). It does not grow with their number: 30,000 took SQLite 30.9 s.
 """
 
 import argparse
