@@ -95,7 +95,9 @@ def test_a_roll_back_that_was_interrupted_goes_on(pages: Pages, admin: httpx.Cli
     left = admin.get("/api/models/retag").json()["restoring"]
     restored = through(admin, "restore")
     assert shown(pages) == before
-    assert (left, restored) in {(10, 10), (10, 0), (0, 0)}, "all of them, by the page or by the janitor's round just then"
+    assert (left, restored) in {(10, 10), (10, 0), (0, 0)}, (
+        "all of them, by the page or by the janitor's round just then"
+    )
     assert admin.get("/api/models/retag").json()["restoring"] == 0
 
 
