@@ -29,7 +29,7 @@ CASES = [
     ("tag {t}/a.jpg --recursive", 2, "No such option"),
     ("batches show xxxx", 1, "no phototag data"),
     ("batches retry", 2, "Missing argument"),
-    ("train", 2, "--experiment DIR"),
+    ("train", 1, "no phototag data"),
     ("train --experiment {t}/missing", 2, "does not exist"),
     ("train --experiment {t}/empty", 2, "--recipe vgg16-transfer"),
     ("models show", 2, "Missing argument"),
