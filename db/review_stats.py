@@ -1,7 +1,6 @@
 """Numbers of review: how much is decided, how fast, how often people agree with the model, how much is left."""
 
 import datetime as dt
-import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, aliased
 
+from db.intervals import wilson
 from db.library_filter import LibraryFilter
 from db.merged_labels import standing
 from db.review_candidates import AUDIT, IS_REVIEWED, IS_UNREVIEWED, Reason
@@ -22,8 +22,6 @@ from db.shown import COUNTING, DECIDED, counting_review
 LONGEST_GAP_S = 120.0
 # Speed is that of the last strokes: some days of work, read in some ten milliseconds.
 LAST_ACTIONS = 10_000
-# 95 % of a normal distribution lie within so many standard deviations.
-Z_95 = 1.959964
 
 
 class Agreement(NamedTuple):
@@ -124,14 +122,6 @@ def photos_per_minute(strokes: Iterable[Stroke]) -> float | None:
     return statistics.median(minutes.values()) if minutes else None
 
 
-def wilson(agreed: int, photos: int) -> tuple[float, float]:
-    """The 95 % interval of a share in [0, 1], also right for few photos and shares near its ends (Wilson 1927)."""
-    share, spread = agreed / photos, Z_95**2 / photos
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z_95 / (1 + spread) * math.sqrt(share * (1 - share) / photos + spread / (4 * photos))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
 def _strokes(session: Session) -> list[Stroke]:
     last = (
         select(ReviewAction.id)
@@ -196,4 +186,7 @@ def _agreement(session: Session) -> list[Agreement]:
     )
     rows = [(row.name, row.photos, row.agreed) for row in session.execute(query)]
     everything = [(None, sum(photos for _, photos, _ in rows), sum(agreed for *_, agreed in rows))] if rows else []
-    return [Agreement(name, photos, agreed, *wilson(agreed, photos)) for name, photos, agreed in everything + rows]
+    return [
+        Agreement(name, photos, agreed, *(wilson(agreed, photos) or (0.0, 1.0)))
+        for name, photos, agreed in everything + rows
+    ]

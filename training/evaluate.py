@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.intervals import wilson
+from db.intervals import wilson
 
 BINS = 10
 # A table of more labels is mostly zeros: then it is kept as a list of what occurs.

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.intervals import wilson
 from db.labels import label_paths
 from db.model_versions import active_version
-from db.review_stats import wilson
 from db.schema import Photo
 from db.training_views import get_run
 from ui.model_shapes import run_shape
@@ -65,7 +65,7 @@ def _of_label(found: Mapping[str, Any]) -> Json:
 
 
 def _share(value: float, photos: int) -> Json:
-    low, high = wilson(round(value * photos), photos) if photos else (0.0, 1.0)
+    low, high = wilson(round(value * photos), photos) or (0.0, 1.0)
     return {"value": value, "low": round(low, 4), "high": round(high, 4)}
 
 

@@ -15,7 +15,7 @@ from db.model_versions import active_version, get_version
 from db.readiness import readiness
 from db.retag_showing import restore_some
 from db.session import Database
-from db.training_runs import cancel_run, mark_activated, reject_candidate, start_run
+from db.training_runs import cancel_run, reject_candidate, start_run
 from db.training_views import get_run, list_runs
 from db.version_history import version_history, way_back
 from db.workers import live_workers
@@ -170,7 +170,6 @@ def _add_version_routes(router: APIRouter, database: Database) -> None:
                 raise changed_since(before)
             seen_id = before.id if before else None
             activate_version(session, version.id, expected_id=seen_id, user=user, reason=f"by {user.name}")
-            mark_activated(session, version.id)
             return _history(session)
 
     @router.post("/rollback")

@@ -8,11 +8,12 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from db.errors import NotAllowedError
+from db.intervals import wilson
 from db.labels import ensure_labels
 from db.model_versions import version_label_ids
 from db.review_candidates import AUDIT
 from db.review_export import ReviewRow, iter_reviews
-from db.review_stats import PersonStats, Stroke, photos_per_minute, review_stats, wilson
+from db.review_stats import PersonStats, Stroke, photos_per_minute, review_stats
 from db.reviews import undo
 from db.schema import Photo, ReviewAction
 from db.session import Database, utc_now
@@ -108,8 +109,9 @@ def test_agreement_is_that_of_audited_photos(database: Database) -> None:
 
         agreement = review_stats(session, ann, LONG_AGO).agreement
 
-        low, high = wilson(3, 5)
-        assert agreement == [(None, 5, 3, low, high), ("cat", 5, 3, low, high)]
+        interval = wilson(3, 5)
+        assert interval is not None
+        assert agreement == [(None, 5, 3, *interval), ("cat", 5, 3, *interval)]
 
 
 def test_the_export_has_every_row(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from db.intervals import wilson
 from training.gate import CHANCE, FEWEST_PHOTOS, exam_photos_needed, judge
-from training.intervals import chance_of_so_many, wilson
+from training.intervals import chance_of_so_many
 
 LABELS = ["glacier", "mountain", "sea"]
 
