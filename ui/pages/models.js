@@ -29,14 +29,19 @@ async function showAll(main) {
   let lost = false; // what an action said stays; what a look said goes with the next one
   const train = trainCard();
   const runs = runList();
-  const on = { tell, changed: () => look() };
+  const on = { tell, changed: () => { whole.of = ""; return look(); } };
   const versions = versionList(on);
   const retag = retagCard(on);
   main.append(h("div", { class: "pt-lib-head" }, h("h1", {}, "Models"), summary), trouble, train.element, retag.element, runs.element, versions.element);
   let open = false;
+  // Labels and versions are counted over the whole library: asked for when something has ended, not while a bar moves.
+  const whole = { of: "", at: 0, found: null };
   const look = async () => {
     try {
-      const [found, listed, known, state] = await Promise.all(["", "/runs", "/versions", "/retag"].map((path) => api(`/api/models${path}`)));
+      const [listed, state] = await all("/runs", "/retag");
+      const ended = JSON.stringify([state.version, listed.runs.map((run) => [run.id, run.state, run.outcome])]);
+      if (whole.of !== ended || performance.now() - whole.at >= IDLE_MS) Object.assign(whole, { found: await all("", "/versions"), of: ended, at: performance.now() });
+      const [found, known] = whole.found;
       summary.textContent = found.active ? `“${found.active}” tags now` : "Nothing tags yet";
       train.paint(found);
       runs.paint(listed);
@@ -52,3 +57,6 @@ async function showAll(main) {
   };
   await poll(look, () => (open ? LIVE_MS : IDLE_MS));
 }
+
+/** What the routes of these paths answer, asked side by side. */
+const all = (...paths) => Promise.all(paths.map((path) => api(`/api/models${path}`)));
