@@ -141,7 +141,7 @@ def _of_label(label_id: int, number: int, name: str, pairs: Sequence[tuple[int, 
     }
     for key, values in flags.items():
         found[key] = sum(values) / len(values) if values else None
-        found[f"{key}_interval"] = list(wilson(sum(values), len(values))) if values else None
+        found[f"{key}_interval"] = wilson(sum(values), len(values))
     return found
 
 
