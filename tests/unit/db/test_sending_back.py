@@ -29,7 +29,7 @@ def test_what_is_sent_back_heads_the_queue(database: Database) -> None:
         assert send_back(session, ann, photos[1:]) == 2
 
         assert hints(session) == {photos[0]: MOST_FOUND, photos[1]: SENT_BACK, photos[2]: SENT_BACK}
-        assert queue(session, ann) == [photos[1], photos[2], photos[0]]
+        assert queue(session, ann) == [photos[2], photos[1], photos[0]]
         entry = list_audit(session)[0]
         assert (entry.action, entry.subject, entry.user) == ("review.send_back", "2 photos", "ann")
 
