@@ -1,7 +1,7 @@
 // Precision and recall of each label with their intervals, as bars; sorted by any column.
 
 import { count, h, percent } from "./dom.js";
-import { whole } from "./models_words.js";
+import { byName, whole } from "./models_words.js";
 
 const FEW = 12;
 const COLUMNS = [["name", "Label"], ["photos", "Photos"], ["precision", "Precision"], ["recall", "Recall"], ["change", "Recall before"]];
@@ -42,8 +42,8 @@ export function byLabel({ candidate, base }, names) {
 }
 
 function sorted(rows, { by, down }) {
-  const value = (one) => (by === "name" ? one.name : by === "photos" ? one.photos : by === "change" ? one.before?.value ?? -1 : one[by]?.value ?? -1);
-  const order = (a, b) => (by === "name" ? value(a).localeCompare(value(b)) : value(a) - value(b)) || a.name.localeCompare(b.name);
+  const value = (one) => (by === "photos" ? one.photos : by === "change" ? one.before?.value ?? -1 : one[by]?.value ?? -1);
+  const order = (a, b) => (by === "name" ? 0 : value(a) - value(b)) || byName(a.name, b.name);
   const found = [...rows].sort(order);
   return down ? found.reverse() : found;
 }

@@ -63,7 +63,10 @@ export async function activate(version, active, gate, done) {
   const doubt = gate === "not_better" ? "On the held-out photos it is not better than the active version." : gate === "thin" ? "Whether it is better is not known yet." : null;
   const made = await ask({ title: `Activate “${version}”?`, yes: "Activate", about: [doubt, "From now on it tags new photos. Photos that are tagged go on showing what they show until you re-tag the library, and you see before what would change.",
     active ? `You can go back to “${active}” at any time.` : null].filter(Boolean),
-    act: () => api(`/api/models/versions/${encodeURIComponent(version)}/activate`, { method: "POST", json: { expected: active } }) });
+    act: () => api(`/api/models/versions/${encodeURIComponent(version)}/activate`, { method: "POST", json: { expected: active } }).catch(async (error) => {
+      if (error.status === 409) await done(); // beneath the message the page shows what is active by now
+      throw error;
+    }) });
   if (made) await done();
   return Boolean(made);
 }

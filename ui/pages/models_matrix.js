@@ -2,13 +2,16 @@
 
 import { count, h, plural } from "./dom.js";
 import { showPhotos } from "./models_photos.js";
+import { byName } from "./models_words.js";
 
 const MOST_LABELS = 50;
 const MOST_PAIRS = 50;
+// Cells whose colour is mixed half and half would be read badly in white and in black: they are pale or full.
+const STRONG = 0.75;
 
 /** The section; `found`: what GET .../matrix answers. */
 export function matrix(run, found, names) {
-  const labels = Object.keys(found.names).map(Number).sort((a, b) => found.names[a].localeCompare(found.names[b]));
+  const labels = Object.keys(found.names).map(Number).sort((a, b) => byName(found.names[a], found.names[b]));
   if (!labels.length) return null;
   const place = h("div", {});
   const state = { of: "candidate" };
@@ -39,11 +42,11 @@ function grid(cells, labels, names, open, version) {
     const right = truth === said;
     const share = photos / sums.get(truth);
     const words = `${plural(photos, "photo")} of ${names[truth]}, ${right ? "found" : `taken for ${names[said]}`}`;
-    const button = h("button", { type: "button", class: `pt-cell ${right ? "pt-cell-right" : "pt-cell-wrong"} ${share >= 0.5 ? "pt-cell-strong" : ""}`, "aria-label": words, title: words, onclick: () => open(truth, said) }, count(photos));
-    button.style.setProperty("--share", `${Math.round(12 + share * 88)}%`);
+    const button = h("button", { type: "button", class: `pt-cell ${right ? "pt-cell-right" : "pt-cell-wrong"} ${share >= STRONG ? "pt-cell-strong" : ""}`, "aria-label": words, title: words, onclick: () => open(truth, said) }, count(photos));
+    button.style.setProperty("--share", `${Math.round(share >= STRONG ? 88 + share * 12 : 12 + share * 50)}%`);
     return h("td", {}, button);
   };
-  return h("div", { class: "pt-scroll", tabindex: "0", role: "region", "aria-label": "Confusion matrix" }, h("table", { class: "pt-matrix" }, h("caption", { class: "pt-hidden" }, `What ${version} takes for what`),
+  return h("div", { class: "pt-scroll pt-matrix-place", tabindex: "0", role: "region", "aria-label": "Confusion matrix" }, h("table", { class: "pt-matrix" }, h("caption", { class: "pt-hidden" }, `What ${version} takes for what`),
     h("thead", {}, h("tr", {}, h("td", {}), ...labels.map((said) => h("th", { scope: "col" }, h("span", {}, names[said]))))),
     h("tbody", {}, ...labels.map((truth) => h("tr", {}, h("th", { scope: "row", title: names[truth] }, names[truth]), ...labels.map((said) => cell(truth, said)))))));
 }

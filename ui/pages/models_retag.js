@@ -75,7 +75,7 @@ class RetagCard {
     if (this.message) parts.push(h("p", { class: "pt-notice pt-info" }, icon("info", 20), h("span", {}, this.message)));
     if (photos || found.same) parts.push(...this.flips(found, photos));
     else if (state.batch?.state === "finished") parts.push(h("p", {}, `Done: photos show what “${state.version}” says. What people said stayed as it was.`));
-    if (state.batch?.state === "cancelled") parts.push(h("p", { class: "pt-soft" }, "The last re-tag was cancelled; what it had looked at by then is kept."));
+    if (state.batch?.state === "cancelled") parts.push(h("p", { class: "pt-soft" }, `The last re-tag was cancelled when ${count(state.batch.counts.tagged)} of ${plural(state.batch.counts.total, "photo")} had been looked at; that is kept.`));
     const again = Boolean(state.batch) && state.batch.state !== "cancelled";
     parts.push(this.starter(state, again, Boolean(photos || found.same)));
     this.body.replaceChildren(...parts);

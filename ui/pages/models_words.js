@@ -21,6 +21,9 @@ export function between(share) {
   return share.low === null || share.low === undefined ? percent(share.value) : `${percent(share.value)} (${whole(share.low)} to ${percent(share.high)})`;
 }
 
+/** The order of names: 2 before 10. */
+export const byName = (a, b) => a.localeCompare(b, undefined, { numeric: true });
+
 export const whole = (share) => String(Math.round(share * 100));
 
 /** What a stage is at, for people. */
