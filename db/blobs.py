@@ -147,7 +147,7 @@ class Blobs:
         return self._store.delete_older(key, before)
 
     def list_keys(self, folder: str) -> Iterator[str]:
-        """Keys of all that lies in "blobs", "previews" or "features", in no order, without holding them in memory."""
+        """Keys of all that lies in a folder ("blobs", "previews", "features", "variants"), in no order, one by one."""
         return self._store.list(folder)
 
     def write_object(self, key: str, data: bytes) -> None:

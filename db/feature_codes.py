@@ -19,6 +19,8 @@ CODE_BITS = 512
 SEED = 20020519
 # Photos whose values are widened at once: they stay in the processor's cache.
 BLOCK = 16
+# What a photo has of which no code can be made, or none is needed. It is not looked at again.
+NO_CODE = b""
 
 Features = npt.NDArray[np.float16]
 Floats = npt.NDArray[np.float32]

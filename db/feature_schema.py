@@ -5,6 +5,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.columns import Base, Instant, PrimaryKey, Reference, Sha256, when
 
+# Folders of the blob store: of photos as they are, and of changed variants that are trained on and nothing else.
+FEATURES, VARIANTS = "features", "variants"
+
 
 class FeatureShard(Base):
     """An immutable file of features: float16 (rows, *shape) of one finished chunk."""

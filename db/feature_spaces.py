@@ -6,12 +6,21 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.feature_schema import VARIANTS
 from db.schema import ActiveVersion, FeatureShard, ModelVersion
+
+# Part of the address of variants' features: raise it when a photo's variants (training.variants) become others.
+VARIANTS_VERSION = "v1"
 
 
 def feature_space(weights_sha256: str, layer: str, decode_version: str) -> str:
     """The address of features: a change of any part is another space."""
     return hashlib.sha256(f"{weights_sha256}\n{layer}\n{decode_version}".encode()).hexdigest()
+
+
+def variant_space(space: str, number: int) -> str:
+    """The address of features of the changed variants `number`, from 1, of photos whose own lie in `space`."""
+    return hashlib.sha256(f"{space}\nvariant {number} {VARIANTS_VERSION}".encode()).hexdigest()
 
 
 def active_space(session: Session) -> str | None:
@@ -26,4 +35,5 @@ def active_space(session: Session) -> str | None:
     weights = backbone.get("weights_sha256")
     if weights:
         return feature_space(weights, backbone["layer"], card["decode_version"])
-    return session.scalars(select(FeatureShard.space).order_by(FeatureShard.id.desc()).limit(1)).one_or_none()
+    tagged = select(FeatureShard.space).where(~FeatureShard.key.startswith(f"{VARIANTS}/"))
+    return session.scalars(tagged.order_by(FeatureShard.id.desc()).limit(1)).one_or_none()

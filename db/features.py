@@ -8,17 +8,19 @@ import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Row, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.blobs import Blobs
 from db.errors import BlobMissingError, FeaturesMissingError
 from db.feature_centres import ensure_centre
-from db.feature_codes import Features, Floats, code_vectors, make_codes
+from db.feature_codes import NO_CODE, Features, Floats, code_vectors, make_codes
+from db.feature_schema import FEATURES, VARIANTS
 from db.garbage import SHARD, queue_garbage
 from db.schema import FeatureShard, Photo, PhotoFeatures
 from db.session import utc_now
@@ -27,6 +29,8 @@ from db.statements import insert_missing, table_of
 log = logging.getLogger(__name__)
 
 TENSOR = "features"
+# Photos asked for at once: SQLite takes no more than 32,766 values.
+GROUP = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +38,28 @@ class ShardFile:
     """A stored file of features that no row refers to yet.
 
     Attributes:
-        vectors: what the rows' codes are made of, (rows, channels); None where the file is only to be read.
+        vectors: what the rows' codes are made of, (rows, channels); None where the file is only to be read, and of
+            variants, which have no codes.
     """
 
     key: str
     rows: int
     vectors: Floats | None = field(default=None, compare=False, repr=False)
 
+    @property
+    def is_of_variants(self) -> bool:
+        """Whether changed variants of photos lie in it."""
+        return self.key.startswith(f"{VARIANTS}/")
+
 
 def store_shard(blobs: Blobs, space: str, array: Features) -> ShardFile:
     """Writes features (n, h, w, c) to a file. No transaction should be open: it waits for the disk or the network."""
-    if array.dtype != np.float16:
-        msg = f"Features are rounded to float16 before anything reads them. Received: {array.dtype}"
-        raise TypeError(msg)
-    key = f"features/{space[:16]}/{uuid.uuid4()}.safetensors"
-    blobs.write_object(key, save({TENSOR: np.ascontiguousarray(array)}))
-    return ShardFile(key, len(array), code_vectors(array))
+    return ShardFile(_write(blobs, FEATURES, space, array), len(array), code_vectors(array))
+
+
+def store_variants(blobs: Blobs, space: str, array: Features) -> ShardFile:
+    """Likewise features of changed variants: `space` is of `variant_space`. Nothing looks for photos that look like them."""
+    return ShardFile(_write(blobs, VARIANTS, space, array), len(array))
 
 
 def record_shard(session: Session, space: str, shard: ShardFile, photo_ids: Sequence[int]) -> None:
@@ -57,13 +67,14 @@ def record_shard(session: Session, space: str, shard: ShardFile, photo_ids: Sequ
 
     Rows of photos that were deleted meanwhile are erased later, as are those that nobody needs.
     """
-    if shard.vectors is None or not len(photo_ids) == len(shard.vectors) == shard.rows:
+    is_stored = shard.is_of_variants or (shard.vectors is not None and len(shard.vectors) == shard.rows)
+    if not is_stored or len(photo_ids) != shard.rows:
         msg = f"A shard of {shard.rows} rows, just stored, belongs to as many photos. Received: {len(photo_ids)}"
         raise ValueError(msg)
     shards = table_of(FeatureShard)
     new = {"space": space, "key": shard.key, "rows": shard.rows, "created_at": utc_now()}
     shard_id = session.scalars(insert(shards).values(new).returning(shards.c.id)).one()
-    codes = _codes(session, space, shard.vectors)
+    codes = [NO_CODE] * shard.rows if shard.vectors is None else _codes(session, space, shard.vectors)
     # one that another transaction is deleting counts as deleted
     present = (
         select(Photo.id).where(Photo.id.in_(photo_ids)).with_for_update(read=True, key_share=True, skip_locked=True)
@@ -95,14 +106,9 @@ def read_features(session: Session, blobs: Blobs, space: str, photo_ids: Collect
     A file that is gone or damaged counts as none, with a warning: its photos can be computed again. A row that was
     erased since the query belongs to a photo that is gone.
     """
-    query = (
-        select(PhotoFeatures.photo_id, PhotoFeatures.row, FeatureShard.key, FeatureShard.rows)
-        .join(FeatureShard, FeatureShard.id == PhotoFeatures.shard_id)
-        .where(PhotoFeatures.space == space, PhotoFeatures.photo_id.in_(photo_ids))
-        .order_by(PhotoFeatures.shard_id)
-    )
     found: dict[int, Features] = {}
-    for (key, rows), group in groupby(session.execute(query), key=lambda row: (row.key, row.rows)):
+    addresses = feature_addresses(session, space, photo_ids)
+    for (key, rows), group in groupby(addresses, key=lambda row: (row.key, row.rows)):
         try:
             array = read_shard(blobs, ShardFile(key, rows))  # (rows, h, w, c)
         except FeaturesMissingError as error:
@@ -111,6 +117,19 @@ def read_features(session: Session, blobs: Blobs, space: str, photo_ids: Collect
         # a view would keep the whole shard in memory
         found.update({row.photo_id: array[row.row].copy() for row in group if not _is_erased(array[row.row])})
     return found
+
+
+def feature_addresses(session: Session, space: str, photo_ids: Collection[int]) -> list[Row[*tuple[Any, ...]]]:
+    """Where features of those photos lie that have some: photo_id, key, rows, row, in the order of shards."""
+    ids = sorted(photo_ids)
+    query = select(PhotoFeatures.photo_id, FeatureShard.key, FeatureShard.rows, PhotoFeatures.row).join(
+        FeatureShard, FeatureShard.id == PhotoFeatures.shard_id
+    )
+    found: list[Row[*tuple[Any, ...]]] = []
+    for start in range(0, len(ids), GROUP):
+        group = PhotoFeatures.space == space, PhotoFeatures.photo_id.in_(ids[start : start + GROUP])
+        found += session.execute(query.where(*group)).all()
+    return sorted(found, key=lambda address: (address.key, address.row))
 
 
 def read_shard(blobs: Blobs, shard: ShardFile) -> Features:
@@ -150,6 +169,15 @@ def erase_unreferenced_rows(session: Session, blobs: Blobs, key: str) -> None:
     if gone:
         array[gone] = np.nan
         blobs.write_object(key, save({TENSOR: array}))
+
+
+def _write(blobs: Blobs, folder: str, space: str, array: Features) -> str:
+    if array.dtype != np.float16:
+        msg = f"Features are rounded to float16 before anything reads them. Received: {array.dtype}"
+        raise TypeError(msg)
+    key = f"{folder}/{space[:16]}/{uuid.uuid4()}.safetensors"
+    blobs.write_object(key, save({TENSOR: np.ascontiguousarray(array)}))
+    return key
 
 
 def _codes(session: Session, space: str, vectors: Floats) -> Sequence[bytes | None]:

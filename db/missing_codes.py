@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from db.blobs import Blobs
 from db.errors import FeaturesMissingError
 from db.feature_centres import centre_of, ensure_centre
-from db.feature_codes import Floats, code_vectors, make_codes
+from db.feature_codes import NO_CODE, Floats, code_vectors, make_codes
 from db.features import ShardFile, read_shard
 from db.schema import FeatureShard, PhotoFeatures
 from db.session import Database
@@ -27,8 +27,6 @@ SHARDS_A_CALL = 500
 SAMPLE = 64
 # The NaN of rows of deleted photos is widened to 98,304, more than float16 has: the root of what it has is less.
 ERASED = 256.0
-# What a photo has of which no code can be made: the file is gone or damaged. It is not looked at again.
-NO_CODE = b""
 
 
 def make_missing_codes(database: Database, blobs: Blobs, *, stopping: Callable[[], bool] = lambda: False) -> int:

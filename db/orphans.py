@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from db.blobs import Blobs
 from db.deleting import GROUP_ITEMS, HAS_ITEMS, delete_photos_without_items
+from db.feature_schema import FEATURES, VARIANTS
 from db.schema import Archive, FeatureShard, ModelVersion, Photo
 from db.session import Database, utc_now
 
@@ -28,9 +29,9 @@ KEYS_PER_LOOK = 1000
 
 # Whatever else a person keeps in these folders is left alone.
 _BLOB = re.compile(r"(?:blobs|previews/\d+)/[0-9a-f]{2}/([0-9a-f]{64})(?:\.webp)?")
-_SHARD = re.compile(r"features/[0-9a-f]{1,16}/[0-9a-f-]{36}\.safetensors")
+_SHARD = re.compile(rf"(?:{FEATURES}|{VARIANTS})/[0-9a-f]{{1,16}}/[0-9a-f-]{{36}}\.safetensors")
 _ARTIFACT = re.compile(r"[0-9a-f]{64}|new-[^/]+")
-_TORN = re.compile(r"(?:blobs|previews|features)/.*/\.[^/]+\.[0-9a-f]{32}")
+_TORN = re.compile(rf"(?:blobs|previews|{FEATURES}|{VARIANTS})/.*/\.[^/]+\.[0-9a-f]{{32}}")
 
 Asked = Callable[[], bool]
 
@@ -66,7 +67,7 @@ def delete_orphan_bytes(
 ) -> int:
     """Deletes blobs, previews and shards that no row refers to; returns how many."""
     before = time.time() - older_than_s
-    keys = itertools.chain.from_iterable(map(blobs.list_keys, ("blobs", "previews", "features")))
+    keys = itertools.chain.from_iterable(map(blobs.list_keys, ("blobs", "previews", FEATURES, VARIANTS)))
     deleted = 0
     while not stopping() and (look := list(itertools.islice(keys, KEYS_PER_LOOK))):
         began = time.monotonic()

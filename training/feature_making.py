@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from db.blobs import Blobs, full_disk_noticed
 from db.errors import BlobMissingError, Refusal
@@ -16,6 +17,7 @@ from db.near_duplicates import record_hashes
 from db.places import Place, best_places
 from db.session import Database
 from training.networks import Network
+from worker.backbone import Backbone
 from worker.decoder_pool import DecoderPool
 from worker.decoder_process import Source
 from worker.decoding import Decoded
@@ -29,8 +31,13 @@ SHARD = 64
 
 
 @dataclass
-class _Shard:
-    """Photos that will be one file."""
+class Shard:
+    """Photos that will be one file.
+
+    Attributes:
+        features: of some of them each, (n, h, w, c).
+        hashes: perceptual hashes by photo id.
+    """
 
     photo_ids: list[int] = field(default_factory=list[int])
     features: list[Features] = field(default_factory=list[Features])
@@ -62,13 +69,12 @@ def make_features(
     """
     means: dict[int, Floats] = {}
     backbone = network.load()
-    shard = _Shard()
+    shard = Shard()
     settings = network.settings
     with DecoderPool(settings.limits, settings.decoders or 1, previews=()) as pool:
-        for chunk in _chunks(database, blobs, pool, photo_ids, on_photos):
-            faulthandler.dump_traceback_later(settings.chunk_limit_s, exit=True)
-            features = backbone.features(np.stack([photo.pixels for _, photo in chunk]))  # (n, h, w, c)
-            faulthandler.cancel_dump_traceback_later()
+        for chunk in decoded_chunks(database, blobs, pool, photo_ids, on_photos):
+            pixels = np.stack([photo.pixels for _, photo in chunk])  # (n, 224, 224, 3)
+            features = network_features(backbone, pixels, settings.chunk_limit_s)
             ids = [place.photo_id for place, _ in chunk]
             means.update(zip(ids, pooled(features), strict=True))
             shard.photo_ids += ids
@@ -76,17 +82,25 @@ def make_features(
             shard.hashes |= {place.photo_id: n for place, photo in chunk if (n := photo.facts.phash) is not None}
             if len(shard.photo_ids) >= SHARD:
                 _keep(database, blobs, network.space, shard)
-                shard = _Shard()
+                shard = Shard()
             on_photos(len(chunk))
     if shard.photo_ids:
         _keep(database, blobs, network.space, shard)
     return means
 
 
-def _chunks(
+def network_features(backbone: Backbone, pixels: npt.NDArray[np.uint8], limit_s: float) -> Features:
+    """Features of (n, 224, 224, 3). A pass that takes longer than `limit_s` hangs, and ends this process."""
+    faulthandler.dump_traceback_later(limit_s, exit=True)
+    features = backbone.features(pixels)  # (n, h, w, c)
+    faulthandler.cancel_dump_traceback_later()
+    return features
+
+
+def decoded_chunks(
     database: Database, blobs: Blobs, pool: DecoderPool, photo_ids: Sequence[int], on_photos: Callable[[int], None]
 ) -> Iterator[list[tuple[Place, Decoded]]]:
-    """Decoded photos, so many as the network takes at once."""
+    """Decoded photos, so many as the network takes at once. `on_photos` is told of those that cannot be decoded."""
     with database.reading() as session:
         places = list(best_places(session, photo_ids, None))
     chunk: list[tuple[Place, Decoded]] = []
@@ -116,7 +130,7 @@ def _sources(blobs: Blobs, places: Sequence[Place], on_photos: Callable[[int], N
         yield place, Source(content, place.sha256)
 
 
-def _keep(database: Database, blobs: Blobs, space: str, shard: _Shard) -> None:
+def _keep(database: Database, blobs: Blobs, space: str, shard: Shard) -> None:
     with full_disk_noticed():
         stored = store_shard(blobs, space, np.concatenate(shard.features))
     with database.transaction() as session:

@@ -1,7 +1,7 @@
 """Features of many photos, shard by shard: means for heads of the kind gap, all of them, or what a head says of them."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -70,14 +70,20 @@ def read_all(blobs: Blobs, photos: Rows, shape: tuple[int, int, int]) -> Feature
     """
     position = {photo.photo_id: number for number, photo in enumerate(photos)}
     features = np.empty((len(photos), *shape), np.float16)
-    read = 0
-    for part in read_parts(blobs, by_shard(photos)):
-        features[[position[photo_id] for photo_id in part.photo_ids]] = part.features
-        read += len(part.photo_ids)
+    read = read_into(features, blobs, photos, position)
     if read < len(photos):
         msg = f"Features of {len(photos) - read:,} photos were there a moment ago and are not any more. Train again."
         raise FeaturesMissingError(msg)
     return features
+
+
+def read_into(into: Features, blobs: Blobs, photos: Rows, position: Mapping[int, int]) -> int:
+    """Writes features of those photos that have some to their places in (n, h, w, c); returns of how many."""
+    read = 0
+    for part in read_parts(blobs, by_shard(photos)):
+        into[[position[photo_id] for photo_id in part.photo_ids]] = part.features
+        read += len(part.photo_ids)
+    return read
 
 
 def scores_of(

@@ -23,6 +23,7 @@ from training.recipe import Recipe
 from training.run_photos import RunPhotos, gather_photos, groups_of
 from training.run_place import RunPlace
 from training.run_progress import RunProgress
+from training.run_variants import Variants, beside_variants, gather_variants
 from worker.card import Card
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class _Trained:
     recipe: Recipe
     network: Network
     photos: RunPhotos
+    variants: Variants
     fitted: Fitted
 
 
@@ -71,15 +73,14 @@ def train(place: RunPlace, run: ClaimedRun) -> str:
         PhototagError: it cannot be done, and why.
     """
     recipe = Recipe.model_validate(run.recipe)
-    if recipe.augmented:
-        msg = "Changed variants of photos are not computed for the library; choose a recipe without `augmented`."
-        raise PhototagError(msg)
     progress = RunProgress(place.database, run)
     base = _load_base(place)
     network = network_for_training(place.settings, place.data_dir, Card.model_validate(base.version.card))
     photos = gather_photos(place, run, network, progress)
-    fitted = _fit(place, photos, network, recipe, progress)
-    made = _examine(place, base, _Trained(recipe, network, photos, fitted), progress)
+    _require_room(photos, recipe)
+    variants = gather_variants(place, network, photos, recipe.augmented, progress)
+    fitted = _fit(place, photos, variants, network, recipe, progress)
+    made = _examine(place, base, _Trained(recipe, network, photos, variants, fitted), progress)
     _write(place, run, made)
     return made.published.card.name
 
@@ -93,9 +94,21 @@ def _load_base(place: RunPlace) -> _Base:
         return _Base(version, load_base(session, place, version))
 
 
-def _fit(place: RunPlace, photos: RunPhotos, network: Network, recipe: Recipe, progress: RunProgress) -> Fitted:
+def _require_room(photos: RunPhotos, recipe: Recipe) -> None:
+    rows = len(photos.training) * (1 + recipe.augmented)
+    if recipe.head == "flatten" and rows > MOST_FLATTENED:
+        msg = (
+            f"The head flatten reads all values of its photos' features, which fits into memory for {MOST_FLATTENED:,}"
+            f" photos at most, variants counted. Train with `--recipe gap`. Received: {rows:,}"
+        )
+        raise PhototagError(msg)
+
+
+def _fit(
+    place: RunPlace, photos: RunPhotos, variants: Variants, network: Network, recipe: Recipe, progress: RunProgress
+) -> Fitted:
     progress.begin("head", len(recipe.strengths) if recipe.optimizer == "lbfgs" else recipe.epochs)
-    features = _inputs(place, photos, network, recipe)
+    features = beside_variants(place.blobs, photos, variants, _inputs(place, photos, network, recipe))
     groups = groups_of(photos.training)
     return fit_head(
         features,
@@ -109,15 +122,8 @@ def _fit(place: RunPlace, photos: RunPhotos, network: Network, recipe: Recipe, p
 
 def _inputs(place: RunPlace, photos: RunPhotos, network: Network, recipe: Recipe) -> Any:
     """Means (n, c), or all values (n, h, w, c), in the order of the photos."""
-    ids = [photo.photo_id for photo in photos.training]
     if recipe.head == "gap":
-        return np.stack([photos.means[photo_id] for photo_id in ids])
-    if len(ids) > MOST_FLATTENED:
-        msg = (
-            f"The head flatten reads all values of its photos' features, which fits into memory for {MOST_FLATTENED:,}"
-            f" photos at most. Train with `--recipe gap`. Received: {len(ids):,} photos"
-        )
-        raise PhototagError(msg)
+        return np.stack([photos.means[photo.photo_id] for photo in photos.training])
     return read_all(place.blobs, photos.training, network.feature_shape)
 
 
@@ -126,7 +132,11 @@ def _examine(place: RunPlace, base: _Base, trained: _Trained, progress: RunProgr
     head = head_of(fitted, trained.recipe)
     candidate = Examinee(photos.label_ids, head, fitted.temperature, fitted.threshold, network)
     exam = examine(place, photos, candidate, base.examinee, progress)
-    report = report_of(exam, candidate, base.examinee) | {"doubts": _doubts(photos), "left_out": photos.left_out}
+    report = report_of(exam, candidate, base.examinee) | {
+        "doubts": _doubts(photos),
+        "left_out": photos.left_out,
+        "variants": trained.variants.words(fitted.photos),
+    }
     canaries = canary_features(place.blobs, network)
     with place.database.reading() as session:
         name = next_name(session)

@@ -9,6 +9,7 @@ STAGES = {
     "": "begins",
     "features": "features of {total:,} photos",
     "snapshot": "which photos are trained on and which are held out",
+    "variants": "changed variants of the photos to train on",
     "head": "training the head",
     "exam": "the exam on held-out photos",
 }
@@ -73,6 +74,9 @@ def comparison_lines(details: RunDetails) -> Iterator[str]:
     for key, title, meaning in FIGURES:
         cells = [_figure(of.get(key)) for of in (candidate, base)[: len(names)]]
         yield "  ".join([f"  {title:<16}", *(f"{cell:>12}" for cell in cells), meaning]).rstrip()
+    variants: dict[str, Any] = report.get("variants") or {}
+    if variants.get("a_photo"):
+        yield f"  {variants['trained_on']:,} changed variants were trained on, {variants['a_photo']} of each photo."
     better, worse = len(report.get("better", ())), len(report.get("worse", ()))
     if base:
         yield f"  {better:,} photos got better, {worse:,} got worse."

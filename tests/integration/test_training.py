@@ -1,4 +1,4 @@
-"""The training worker as a process: it is seen, finds what looks wrong, loads no network and ends at once."""
+"""The training worker as a process: it is seen, finds what looks wrong, does runs, and ends at once."""
 
 import signal
 import subprocess
@@ -14,11 +14,18 @@ from db.garbage import LONG_AGO
 from db.schema import Garbage, Worker
 from db.session import Database
 from db.settings import DataSettings
+from db.subsets import subsets_of
+from db.training_runs import start_run
+from db.training_views import RunDetails, get_run
+from db.users import local_admin
 from tests.integration.command_line import PATIENCE_S, environment
 from tests.integration.processes import ROOT, end, wait_until
 from tests.labelled import World, hints, make_world, say
+from tests.tinted import make_tinted
 from training.looking import TURN
 from ui.programs import program
+from ui.recipes import recipe_values
+from ui.train_words import comparison_lines
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -68,6 +75,44 @@ def test_it_ends_in_the_middle_of_a_search(
     assert has_turn(sqlite_database)
     assert ends_within(process, 5)
     assert (has_turn(sqlite_database), queues_of(sqlite_database), hints(world)) == (False, [], {})
+
+
+def test_a_run_trains_on_changed_variants(
+    sqlite_database: Database, data_dir: Path, process: subprocess.Popen[bytes]
+) -> None:
+    """By a recipe as a person chooses it, in a process of its own; the second run reads what the first has kept."""
+    world = make_tinted(sqlite_database, data_dir, 45)
+
+    first = run_to_its_end(sqlite_database, "gap-augmented")
+    kept = set(world.blobs.list_keys("variants"))
+    second = run_to_its_end(sqlite_database, "gap-augmented")
+
+    assert (first.run.state, second.run.state) == ("done", "done")
+    assert process.poll() is None
+    with sqlite_database.reading() as session:
+        subsets = list(subsets_of(session, list(world.photo_ids.values())).values())
+    trained_on = 3 * subsets.count("training")
+    assert 0 < trained_on < 3 * 45
+    for details in (first, second):
+        assert details.report is not None
+        assert details.report["variants"] == {"a_photo": 3, "trained_on": trained_on, "unchanged": 0}
+        assert f"  {trained_on} changed variants were trained on, 3 of each photo." in comparison_lines(details)
+    assert len(kept) == 3
+    assert set(world.blobs.list_keys("variants")) == kept
+
+
+def run_to_its_end(database: Database, recipe: str) -> RunDetails:
+    """A run that the worker has done, well or not."""
+    with database.transaction() as session:
+        run_id = start_run(session, local_admin(session), recipe_values(recipe), "never").id
+
+    def has_ended() -> bool:
+        with database.reading() as session:
+            return not get_run(session, run_id).run.is_open
+
+    wait_until(has_ended, 240.0, "the run")
+    with database.reading() as session:
+        return get_run(session, run_id)
 
 
 def label_all(world: World, odd: int) -> None:

@@ -61,6 +61,7 @@ def test_bytes_that_no_row_refers_to_go_when_they_are_old(database: Database, bl
         blobs.write_preview(hash_of(content), 320, b"webp")
     for name in ("11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222"):
         blobs.write_object(f"features/aaaa/{name}.safetensors", b"x")
+    blobs.write_object("variants/aaaa/33333333-3333-3333-3333-333333333333.safetensors", b"x")
     torn = data_dir / "previews" / "320" / "aa" / f".{hash_of(b'0')}.webp.{'a' * 32}"
     strange = data_dir / "blobs" / "README.txt"
     for path in (torn, strange):
@@ -78,13 +79,14 @@ def test_bytes_that_no_row_refers_to_go_when_they_are_old(database: Database, bl
     for path in before:
         os.utime(path, (LONG_AGO, LONG_AGO))
     blobs.write_preview(hash_of(b"young orphan"), 320, b"webp")
-    assert delete_orphan_bytes(database, blobs) == 4
+    assert delete_orphan_bytes(database, blobs) == 5
 
     gone = before - files_of(data_dir)
     assert {path.name for path in gone} == {
         hash_of(b"orphan"),
         f"{hash_of(b'orphan')}.webp",
         "22222222-2222-2222-2222-222222222222.safetensors",
+        "33333333-3333-3333-3333-333333333333.safetensors",
         torn.name,
     }
 
@@ -163,5 +165,5 @@ def hash_of(content: bytes) -> str:
 
 
 def files_of(data_dir: Path) -> set[Path]:
-    tops = ("blobs", "previews", "features")
+    tops = ("blobs", "previews", "features", "variants")
     return {path for top in tops for path in (data_dir / top).rglob("*") if path.is_file()}
