@@ -44,6 +44,18 @@ new MutationObserver((changes) => {
   });
 }).observe(document, { childList: true, subtree: true });
 """
+# Answers with look-alikes are on their way until nobody wants them any more.
+STALL = """
+window.stalled = 0;
+const real = window.fetch;
+window.fetch = async (path, options = {}) => {
+  const answer = await real(path, options);
+  if (!String(path).endsWith("/alike")) return answer;
+  stalled += 1;
+  await new Promise((go) => { options.signal.addEventListener("abort", go); });
+  return answer;
+};
+"""
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,16 @@ def test_photos_are_decided_by_keys_alone_with_undo_and_reload(
             assert seen_by(client, photo) == expected
         told = client.get(f"/api/library/photos/{undone[0]}").json()["history"]
     assert len([event for event in told if "Ann" in event["what"]]) == 2, "the verdict and its undo"
+
+
+def test_a_key_while_look_alikes_are_on_their_way_counts(library: Pages, open_review: Callable[..., Tab]) -> None:
+    """However often: the answer that is given up leaves nothing behind that would stop the next key."""
+    tab = open_review("?queue=never", "Fay", script=STALL)
+    for number in range(1, 4):
+        tab.until(f"!!({FRAME}) && window.stalled === {number}")
+        press(tab, "Enter")
+
+    tab.until(IS_SENT)
 
 
 @pytest.mark.timeout(300)

@@ -24,7 +24,10 @@ export async function api(path, { method = "GET", json, body, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(0, { code: "OFFLINE", message: "The server does not answer. Check that phototag runs." });
   }
-  const found = await answer.json().catch(() => ({}));
+  const found = await answer.json().catch((error) => {
+    if (error.name === "AbortError") throw error; // given up while the answer was on its way
+    return {};
+  });
   if (answer.status === 401) window.location.assign(`/login?next=${encodeURIComponent(window.location.pathname + window.location.search)}`);
   if (!answer.ok) throw new ApiError(answer.status, found);
   return found;
