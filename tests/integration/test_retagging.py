@@ -12,7 +12,7 @@ from db.deleting import delete_photos
 from db.model_versions import get_version
 from db.retag_showing import apply_some, restore_some
 from db.retags import start_retag
-from db.schema import ActiveVersion, FeatureShard, Item, Photo, PhotoFeatures, Prediction
+from db.schema import ActiveVersion, FeatureShard, Item, ModelVersion, Photo, PhotoFeatures, Prediction, Worker
 from db.session import Database
 from db.settings import DataSettings
 from db.users import local_admin
@@ -21,6 +21,7 @@ from tests.integration.bench import CHUNK, Bench, activate_copy
 from tests.integration.processes import ended, start_worker, wait_until
 from tests.review_rows import shown_of
 from tests.samples import photo_folder
+from tests.tinted import tinted_photo
 from worker.first_version import ensure_versions
 from worker.settings import WorkerSettings
 
@@ -146,9 +147,7 @@ def test_what_was_claimed_for_the_old_version_is_tagged_by_the_new_one(bench: Be
 def test_a_worker_that_cannot_load_the_active_version_leaves_its_retag_alone(bench: Bench, tmp_path: Path) -> None:
     """It goes on with what people send, by the version it has."""
     _second_version(bench, tmp_path)
-    for head in (bench.data_settings.data_dir / "models").rglob("head.safetensors"):
-        head.chmod(0o600)
-        head.write_bytes(b"not the head")
+    _damage_heads(bench.data_settings.data_dir)
     batch_id = _start(bench)
     sent = accept(bench.database, photo_folder(tmp_path / "more", 2))
 
@@ -188,6 +187,54 @@ def test_an_activation_while_a_batch_runs_changes_chunks_and_mixes_none(
     assert by_new
     assert max(item.finished_at for item in by_old) <= min(item.finished_at for item in by_new)
     assert {tuple(row) for row in said} == {(item.photo_id, item.model_version_id) for item in items}
+
+
+@pytest.mark.timeout(500)
+def test_a_worker_keeps_its_version_when_the_new_one_is_damaged_and_follows_the_next(
+    sqlite_database: Database, data_dir: Path, tmp_path: Path
+) -> None:
+    """A real worker, never restarted: it goes on tagging, tells people why, and takes the next version with the next photo."""
+    ensure_versions(
+        sqlite_database,
+        WorkerSettings(backbone="tiny"),
+        DataSettings(data_dir=data_dir),
+        lambda _received, _total: None,
+    )
+    worker = start_worker(data_dir, sqlite_database.url, None)
+    with ended(worker):
+        assert _version_that_tags(sqlite_database, tmp_path, 0) == "tiny"
+        activate_copy(sqlite_database, data_dir, "damaged")
+        _damage_heads(data_dir)
+
+        assert _version_that_tags(sqlite_database, tmp_path, 1) == "tiny"
+        wait_until(lambda: "damaged does not load" in _note(sqlite_database), 60, "the worker says why")
+        activate_copy(sqlite_database, data_dir, "whole")
+        assert _version_that_tags(sqlite_database, tmp_path, 2) == "whole"
+        wait_until(lambda: _note(sqlite_database) == "", 60, "the worker has nothing to say any more")
+        assert worker.poll() is None
+
+
+def _version_that_tags(database: Database, tmp_path: Path, number: int) -> str:
+    """Sends a photo that is like no other; the name of the version that has tagged it."""
+    path = tmp_path / f"{number}.jpg"
+    path.write_bytes(tinted_photo(number, (200, 40, 40)))
+    batch_id = accept(database, [path])
+    wait_until(lambda: states(database, batch_id) == {"tagged": 1}, 120, "the photo is tagged")
+    said = select(ModelVersion.name).join(Item, Item.model_version_id == ModelVersion.id)
+    with database.reading() as session:
+        return session.scalars(said.where(Item.batch_id == batch_id)).one()
+
+
+def _damage_heads(data_dir: Path) -> None:
+    for head in (data_dir / "models").rglob("head.safetensors"):
+        head.chmod(0o600)
+        head.write_bytes(b"not the head")
+
+
+def _note(database: Database) -> str:
+    """What the worker wants a person to know."""
+    with database.reading() as session:
+        return session.scalars(select(Worker.note)).one()
 
 
 def _second_version(bench: Bench, tmp_path: Path, photos: int = PHOTOS) -> tuple[int, list[int]]:
