@@ -201,11 +201,20 @@ def require_space(settings: DataSettings, incoming_bytes: int) -> None:
     Raises:
         StorageFullError: less than 1 GiB would stay free.
     """
-    free = _free_bytes(settings.data_dir)
+    require_room(settings.data_dir, incoming_bytes)
+
+
+def require_room(data_dir: Path, incoming_bytes: int) -> None:
+    """As `require_space`, where only the folder is known.
+
+    Raises:
+        StorageFullError: less than 1 GiB would stay free.
+    """
+    free = _free_bytes(data_dir)
     if free >= incoming_bytes + RESERVED_BYTES:
         return
     msg = (
-        f"The disk of {settings.data_dir} has no room for this: {incoming_bytes:,} bytes are coming and"
+        f"The disk of {data_dir} has no room for this: {incoming_bytes:,} bytes are coming and"
         f" {RESERVED_BYTES:,} must stay free. Free some space or choose another PHOTOTAG_DATA_DIR. Received: {free:,} bytes free"
     )
     raise StorageFullError(msg)

@@ -1,6 +1,7 @@
 """Spaces of features: one for each backbone's weights, layer and way to decode. Features of two never meet."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -31,9 +32,19 @@ def active_space(session: Session) -> str | None:
     """
     query = select(ModelVersion.card).join(ActiveVersion, ActiveVersion.model_version_id == ModelVersion.id)
     card: dict[str, Any] = session.scalars(query).one_or_none() or {}
-    backbone: dict[str, Any] = card.get("backbone") or {}
-    weights = backbone.get("weights_sha256")
-    if weights:
-        return feature_space(weights, backbone["layer"], card["decode_version"])
+    if space := _space_of(card):
+        return space
     tagged = select(FeatureShard.space).where(~FeatureShard.key.startswith(f"{VARIANTS}/"))
     return session.scalars(tagged.order_by(FeatureShard.id.desc()).limit(1)).one_or_none()
+
+
+def version_spaces(session: Session) -> set[str]:
+    """The spaces of all versions, but for those whose card leaves the weights' hash to the file."""
+    cards: Sequence[dict[str, Any]] = session.scalars(select(ModelVersion.card)).all()
+    return {space for card in cards if (space := _space_of(card))}
+
+
+def _space_of(card: dict[str, Any]) -> str | None:
+    backbone: dict[str, Any] = card.get("backbone") or {}
+    weights = backbone.get("weights_sha256")
+    return feature_space(weights, backbone["layer"], card["decode_version"]) if weights else None

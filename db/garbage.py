@@ -15,7 +15,7 @@ from db.session import is_sqlite, utc_now
 from db.statements import count_changed, insert_missing, insert_on, insert_or_update
 
 # `turn` is no garbage: it says when a janitor last did something, so that many of them do it once.
-PHOTO, ARCHIVE, SHARD, BATCH, TURN = "photo", "archive", "shard", "batch", "turn"
+PHOTO, ARCHIVE, SHARD, BATCH, SPACE, TURN = "photo", "archive", "shard", "batch", "space", "turn"
 BYTES = (PHOTO, ARCHIVE, SHARD)
 
 LONG_AGO = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)

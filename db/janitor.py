@@ -22,6 +22,7 @@ from db.orphans import (
 )
 from db.retag_showing import restore_some
 from db.session import Database
+from db.spare_spaces import forget_spare_spaces
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Janitor:
     def _delete_what_is_over(self) -> None:
         photos = delete_orphan_photos(self._database, stopping=self._stopping)
         objects = delete_orphan_bytes(self._database, self._blobs, stopping=self._stopping)
+        forget_spare_spaces(self._database, self._blobs, stopping=self._stopping)
         with self._database.transaction() as session:
             forget_old_failures(session)
         if photos or objects:

@@ -61,6 +61,32 @@ def labelled_now(session: Session, space: str) -> Sequence[Row[*tuple[Any, ...]]
     return session.execute(query).all()
 
 
+def snapshot_photos(session: Session, snapshot_id: int, space: str) -> Sequence[Row[*tuple[Any, ...]]]:
+    """The photos of a snapshot as they were labelled then, in the order of their hashes; columns as `labelled_now` has.
+
+    Photos that were deleted since are left out. key, rows and row are of `space`.
+    """
+    query = (
+        select(
+            Photo.id.label("photo_id"),
+            Photo.sha256,
+            SnapshotPhoto.label_id,
+            SnapshotPhoto.subset,
+            PhotoHash.group_id,
+            FeatureShard.key,
+            FeatureShard.rows,
+            PhotoFeatures.row,
+        )
+        .join(SnapshotPhoto, SnapshotPhoto.photo_id == Photo.id)
+        .outerjoin(PhotoHash, PhotoHash.photo_id == Photo.id)
+        .outerjoin(PhotoFeatures, (PhotoFeatures.photo_id == Photo.id) & (PhotoFeatures.space == space))
+        .outerjoin(FeatureShard, FeatureShard.id == PhotoFeatures.shard_id)
+        .where(SnapshotPhoto.snapshot_id == snapshot_id)
+        .order_by(Photo.sha256)
+    )
+    return session.execute(query).all()
+
+
 def freeze_snapshot(session: Session, entries: Sequence[SnapshotEntry]) -> Snapshot:
     """The snapshot of these photos; one of the same content is found again. Photos that are gone are left out."""
     present = set(_present(session, [entry.photo_id for entry in entries]))

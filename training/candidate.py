@@ -14,6 +14,7 @@ from training.head_fit import Fitted
 from training.networks import Network
 from training.recipe import Recipe
 from training.run_photos import RunPhotos
+from training.tuning import Ground
 from worker.artifact import artifact_folder, publish_artifact, read_artifact
 from worker.canary import check_canaries, expected_scores, score_rows
 from worker.card import Card
@@ -45,14 +46,14 @@ def head_of(fitted: Fitted, recipe: Recipe) -> LinearHead:
 
 def make_card(
     name: str,
-    network: Network,
-    photos: RunPhotos,
+    ground: Ground,
     recipe: Recipe,
     fitted: Fitted,
     canaries: Features,
     metrics: dict[str, Any],
 ) -> Card:
     """All that is to know of the version; `canaries` are the features of the canary photos, (photos, h, w, c)."""
+    network, photos = ground.network, ground.photos
     scores = softmax(head_of(fitted, recipe).logits(canaries), fitted.temperature)
     counts = dict(zip(USED, (len(photos.training), len(photos.holdout)), strict=True))
     return Card(
@@ -67,19 +68,19 @@ def make_card(
         canary=expected_scores(np.asarray(scores, np.float32)),
         trained_from={"snapshot": photos.digest, "photos": counts, "left_out": photos.left_out},
         metrics=metrics,
-        recipe=recipe.model_dump(mode="json") | {"strength": fitted.strength, "best_epoch": fitted.best},
+        recipe=recipe.model_dump(mode="json") | {"strength": fitted.strength, "best_epoch": fitted.best} | ground.tuned,
         versions={package: version(package) for package in PACKAGES},
     )
 
 
-def publish(data_dir: Path, card: Card, fitted: Fitted, canaries: Features) -> Published:
+def publish(data_dir: Path, card: Card, fitted: Fitted, canaries: Features, network: Network) -> Published:
     """Puts the files in place and reads them back: hashes, shapes, finite numbers, and the scores of the canary photos.
 
     Raises:
         ArtifactError: they are not what was trained.
     """
     arrays = {"weights": fitted.head.weights, "bias": fitted.head.bias}
-    name, card = publish_artifact(data_dir, card, arrays)
+    name, card = publish_artifact(data_dir, card, arrays, network.block5)
     found = read_artifact(artifact_folder(data_dir, name))
     scores = softmax(linear_head(found).logits(canaries), found.card.temperature)
     check_canaries(card.name, score_rows(found.card.canary), scores)
@@ -88,6 +89,8 @@ def publish(data_dir: Path, card: Card, fitted: Fitted, canaries: Features) -> P
 
 def _notice(network: Network, photos: RunPhotos) -> str:
     words = f"Trained on {len(photos.training):,} photos of {len(photos.label_ids)} labels that people gave."
+    if network.card.tuned is not None:
+        words += " Block 5 of its network was trained on photos of this library too."
     if network.card.weights == "seeded":
         words += (
             " It stands on a network whose weights are random, which makes it weak: fetch the ImageNet weights with"

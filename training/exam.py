@@ -99,7 +99,7 @@ def load_base(session: Session, place: RunPlace, version: ModelVersion) -> Exami
     """
     card, head = load_head(place.data_dir, version.artifact, version.card)
     label_ids = standing_label_ids(session, version.id)
-    network = network_of(place.settings, place.data_dir, Card.model_validate(version.card))
+    network = network_of(place.settings, place.data_dir, Card.model_validate(version.card), version.artifact)
     return Examinee(label_ids, head, card.temperature, card.threshold, network)
 
 

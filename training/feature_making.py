@@ -81,11 +81,11 @@ def make_features(
             shard.features.append(features)
             shard.hashes |= {place.photo_id: n for place, photo in chunk if (n := photo.facts.phash) is not None}
             if len(shard.photo_ids) >= SHARD:
-                _keep(database, blobs, network.space, shard)
+                keep_shard(database, blobs, network.space, shard)
                 shard = Shard()
             on_photos(len(chunk))
     if shard.photo_ids:
-        _keep(database, blobs, network.space, shard)
+        keep_shard(database, blobs, network.space, shard)
     return means
 
 
@@ -130,7 +130,8 @@ def _sources(blobs: Blobs, places: Sequence[Place], on_photos: Callable[[int], N
         yield place, Source(content, place.sha256)
 
 
-def _keep(database: Database, blobs: Blobs, space: str, shard: Shard) -> None:
+def keep_shard(database: Database, blobs: Blobs, space: str, shard: Shard) -> None:
+    """Writes the features to a file, and says where each photo's are; it had none, or lost them."""
     with full_disk_noticed():
         stored = store_shard(blobs, space, np.concatenate(shard.features))
     with database.transaction() as session:

@@ -83,6 +83,8 @@ def fit_head(
     recipe: Recipe,
     on_epoch: Callable[[Epoch], None] = lambda _: None,
     stopping: Callable[[], bool] = lambda: False,
+    *,
+    unseen: npt.NDArray[np.bool_] | None = None,
 ) -> Fitted:
     """Fits, calibrates, and chooses what counts as sure. The same call gives the same head.
 
@@ -95,6 +97,7 @@ def fit_head(
         recipe: how.
         on_epoch: told of each epoch when it is over.
         stopping: asked often, at least several times a second once the photos are made ready.
+        unseen: (n,) photos that the network was not trained on, which alone may judge heads; None: it was on none.
 
     Raises:
         PhototagError: fewer than two labels have photos, or the features do not fit the recipe.
@@ -115,6 +118,8 @@ def fit_head(
         balanced=recipe.class_weights,
     )
     held_out.only(np.arange(len(rows)) < len(kept))  # variants are for fitting: nobody tags them
+    if unseen is not None:
+        held_out.only(np.tile(unseen[kept], 1 + recipe.augmented))
     course: Course = (PathCourse if recipe.optimizer == "lbfgs" else AdamCourse)(values, recipe, stopping)
     curves, best = _run(course, held_out, recipe, on_epoch)
     number = best.epoch.number if best else course.unjudged

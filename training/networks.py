@@ -1,6 +1,8 @@
 """The network whose features a run reads: which it is, the space of its features, and the network itself if it must be."""
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,12 @@ from safetensors.numpy import load, save
 from db.blobs import Blobs
 from db.errors import ArtifactError, BlobMissingError
 from db.feature_spaces import feature_space
+from db.spare_spaces import canaries_key
+from worker.artifact import artifact_folder, read_artifact
 from worker.backbone import Backbone, imagenet_file, load_backbone
+from worker.block5 import Layer, block5_bytes, with_block5
 from worker.canary import canary_pixels
-from worker.card import FEATURE_SHAPES, BackboneCard, Card
+from worker.card import FEATURE_SHAPES, BackboneCard, Card, TunedCard
 from worker.decoding import DECODE_VERSION
 from worker.heads import Features
 from worker.settings import WorkerSettings
@@ -27,12 +32,14 @@ class Network:
     Attributes:
         card: with the hash of its weights.
         space: address of its features.
+        block5: convolutions that the version has trained; None where it has not.
     """
 
     card: BackboneCard
     space: str
     settings: WorkerSettings
     data_dir: Path
+    block5: Sequence[Layer] | None = field(default=None, compare=False, repr=False)
 
     @property
     def feature_shape(self) -> tuple[int, int, int]:
@@ -45,28 +52,57 @@ class Network:
         Raises:
             ArtifactError: its weights are missing or are others.
         """
-        return load_backbone(self.settings, self.data_dir, self.card)
+        return load_backbone(self.settings, self.data_dir, self.card, self.block5)
 
 
-def network_for_training(settings: WorkerSettings, data_dir: Path, active: Card) -> Network:
-    """The active version's network; that of PHOTOTAG_BACKBONE_WEIGHTS where it is set.
+def network_for_training(settings: WorkerSettings, data_dir: Path, active: Card, artifact: str = "") -> Network:
+    """The active version's network; that of PHOTOTAG_BACKBONE_WEIGHTS where it is set, and the version's is not made of it.
+
+    Args:
+        settings: where a file of weights lies.
+        data_dir: where fetched weights and artifacts lie.
+        active: the card of the active version.
+        artifact: where its files lie, as its row names them; needed where it has trained block 5.
 
     Raises:
         ArtifactError: the weights are missing or damaged.
     """
-    if settings.backbone_weights is not None and active.backbone.architecture == "vgg16":
-        card = active.backbone.model_copy(update={"weights": "file", "weights_sha256": None})
-        return _network(settings, data_dir, card)
-    return network_of(settings, data_dir, active)
+    if settings.backbone_weights is None or active.backbone.architecture != "vgg16":
+        return network_of(settings, data_dir, active, artifact)
+    card = active.backbone.model_copy(update={"weights": "file", "weights_sha256": None, "tuned": None})
+    file, tuned = _network(settings, data_dir, card), active.backbone.tuned
+    if tuned is not None and tuned.base_sha256 == file.card.weights_sha256:
+        return network_of(settings, data_dir, active, artifact)
+    return file
 
 
-def network_of(settings: WorkerSettings, data_dir: Path, card: Card) -> Network:
+def network_of(settings: WorkerSettings, data_dir: Path, card: Card, artifact: str = "") -> Network:
     """The network that a version stands on.
 
     Raises:
-        ArtifactError: the weights are missing or damaged, where only they tell their hash.
+        ArtifactError: the weights are missing or damaged, where only they tell their hash; or block 5 is.
     """
-    return _network(settings, data_dir, card.backbone)
+    network = _network(settings, data_dir, card.backbone)
+    if card.backbone.tuned is None:
+        return network
+    return replace(network, block5=read_artifact(artifact_folder(data_dir, artifact)).block5)
+
+
+def tuned_network(network: Network, base: Sequence[Layer], block5: Sequence[Layer]) -> Network:
+    """The network with another block 5, in a space of its own.
+
+    Args:
+        network: whose blocks 1 to 4 stay.
+        base: all its convolutions as they were before block 5 was trained.
+        block5: what it was trained to.
+    """
+    from worker.weights import weights_sha256  # noqa: PLC0415 - h5py: whoever trains heads does without
+
+    tuned = TunedCard(base_sha256=weights_sha256(base), block5_sha256=hashlib.sha256(block5_bytes(block5)).hexdigest())
+    digest = weights_sha256(with_block5(base, block5))
+    card = network.card.model_copy(update={"weights_sha256": digest, "tuned": tuned})
+    space = feature_space(digest, card.layer, DECODE_VERSION)
+    return replace(network, card=card, space=space, block5=block5)
 
 
 def canary_features(blobs: Blobs, network: Network) -> Features:
@@ -75,7 +111,7 @@ def canary_features(blobs: Blobs, network: Network) -> Features:
     Raises:
         ArtifactError: they must be computed, and the network's weights are missing.
     """
-    key = f"canaries/{network.space}.safetensors"
+    key = canaries_key(network.space)
     kept = _read(blobs, key)
     pixels = canary_pixels()
     if kept is not None and kept.shape == (len(pixels), *network.feature_shape) and np.isfinite(kept).all():

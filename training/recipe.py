@@ -14,8 +14,26 @@ DEFAULT = "default"
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 
+class Tuning(BaseModel):
+    """How block 5 of VGG16 is trained, before a head is fitted on what it then makes of photos.
+
+    Attributes:
+        epochs: at most so many times through the photos.
+        patience: epochs without a smaller loss on held-out photos after which it ends.
+        batch_size: photos in a step.
+        learning_rate: of Adam.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Annotated[int, Field(ge=1, le=1000)]
+    patience: Annotated[int, Field(ge=1, le=1000)]
+    batch_size: Annotated[int, Field(ge=1, le=4096)]
+    learning_rate: Positive
+
+
 class Recipe(BaseModel):
-    """How a head is trained from features that are there.
+    """How a head is trained from features that are there, or from those of a network that is trained first.
 
     Attributes:
         name: of the file, without its ending.
@@ -35,6 +53,7 @@ class Recipe(BaseModel):
         folds: groups of photos that are held out in turn, for early stopping, temperature and threshold.
         seed: of folds, order, initial weights and dropout.
         wanted_accuracy: how often a label that is shown as sure should be right.
+        tuning: how block 5 is trained before; None: the network stays as it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,6 +74,7 @@ class Recipe(BaseModel):
     folds: Annotated[int, Field(ge=2, le=20)]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     wanted_accuracy: Annotated[float, Field(gt=0.0, lt=1.0)]
+    tuning: Tuning | None = None
 
     @model_validator(mode="after")
     def _strengths_get_weaker(self) -> Self:

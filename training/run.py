@@ -24,6 +24,7 @@ from training.run_photos import RunPhotos, gather_photos, groups_of
 from training.run_place import RunPlace
 from training.run_progress import RunProgress
 from training.run_variants import Variants, beside_variants, gather_variants
+from training.tuning import Ground, tune, weights_to_tune
 from worker.card import Card
 
 log = logging.getLogger(__name__)
@@ -42,11 +43,15 @@ class _Base:
 
 @dataclass(frozen=True)
 class _Trained:
-    """A head, and what it was made from."""
+    """A head, and what it was made from.
+
+    Attributes:
+        labelled: the photos with features of the active version's network, which was not trained on them.
+    """
 
     recipe: Recipe
-    network: Network
-    photos: RunPhotos
+    ground: Ground
+    labelled: RunPhotos
     variants: Variants
     fitted: Fitted
 
@@ -75,12 +80,17 @@ def train(place: RunPlace, run: ClaimedRun) -> str:
     recipe = Recipe.model_validate(run.recipe)
     progress = RunProgress(place.database, run)
     base = _load_base(place)
-    network = network_for_training(place.settings, place.data_dir, Card.model_validate(base.version.card))
+    card = Card.model_validate(base.version.card)
+    network = network_for_training(place.settings, place.data_dir, card, base.version.artifact)
+    weights = weights_to_tune(network) if recipe.tuning is not None else []
     photos = gather_photos(place, run, network, progress)
     _require_room(photos, recipe)
-    variants = gather_variants(place, network, photos, recipe.augmented, progress)
-    fitted = _fit(place, photos, variants, network, recipe, progress)
-    made = _examine(place, base, _Trained(recipe, network, photos, variants, fitted), progress)
+    ground = Ground(network, photos, None, {})
+    if recipe.tuning is not None:
+        ground = tune(place, network, weights, photos, recipe, recipe.tuning, progress)
+    variants = gather_variants(place, ground.network, ground.photos, recipe.augmented, progress)
+    fitted = _fit(place, ground, variants, recipe, progress)
+    made = _examine(place, base, _Trained(recipe, ground, photos, variants, fitted), progress)
     _write(place, run, made)
     return made.published.card.name
 
@@ -104,11 +114,10 @@ def _require_room(photos: RunPhotos, recipe: Recipe) -> None:
         raise PhototagError(msg)
 
 
-def _fit(
-    place: RunPlace, photos: RunPhotos, variants: Variants, network: Network, recipe: Recipe, progress: RunProgress
-) -> Fitted:
+def _fit(place: RunPlace, ground: Ground, variants: Variants, recipe: Recipe, progress: RunProgress) -> Fitted:
     progress.begin("head", len(recipe.strengths) if recipe.optimizer == "lbfgs" else recipe.epochs)
-    features = beside_variants(place.blobs, photos, variants, _inputs(place, photos, network, recipe))
+    photos = ground.photos
+    features = beside_variants(place.blobs, photos, variants, _inputs(place, photos, ground.network, recipe))
     groups = groups_of(photos.training)
     return fit_head(
         features,
@@ -116,7 +125,9 @@ def _fit(
         groups,
         len(photos.label_ids),
         recipe,
-        on_epoch=lambda epoch: progress.add_epoch(epoch._asdict()),
+        # where block 5 was trained its epochs are shown: two curves in one would say nothing
+        on_epoch=lambda epoch: progress.add_epoch(epoch._asdict()) if recipe.tuning is None else progress.advance(),
+        unseen=ground.unseen,
     )
 
 
@@ -128,20 +139,20 @@ def _inputs(place: RunPlace, photos: RunPhotos, network: Network, recipe: Recipe
 
 
 def _examine(place: RunPlace, base: _Base, trained: _Trained, progress: RunProgress) -> _Made:
-    network, photos, fitted = trained.network, trained.photos, trained.fitted
+    network, photos, fitted = trained.ground.network, trained.ground.photos, trained.fitted
     head = head_of(fitted, trained.recipe)
     candidate = Examinee(photos.label_ids, head, fitted.temperature, fitted.threshold, network)
     exam = examine(place, photos, candidate, base.examinee, progress)
     report = report_of(exam, candidate, base.examinee) | {
-        "doubts": _doubts(photos),
+        "doubts": _doubts(trained.labelled),
         "left_out": photos.left_out,
         "variants": trained.variants.words(fitted.photos),
     }
     canaries = canary_features(place.blobs, network)
     with place.database.reading() as session:
         name = next_name(session)
-    card = make_card(name, network, photos, trained.recipe, fitted, canaries, _metrics(report))
-    published = publish(place.data_dir, card, fitted, canaries)
+    card = make_card(name, trained.ground, trained.recipe, fitted, canaries, _metrics(report))
+    published = publish(place.data_dir, card, fitted, canaries, network)
     return _Made(base.version, photos, exam, report, judge_exam(exam), published)
 
 

@@ -1,7 +1,7 @@
 """The photos of a run: features where they are missing, subsets where they are not decided, and the frozen snapshot."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from db.errors import PhototagError
 from db.labels import label_paths
-from db.snapshots import USED, SnapshotEntry, freeze_snapshot, labelled_now
+from db.snapshots import USED, SnapshotEntry, freeze_snapshot, labelled_now, snapshot_photos
 from db.subsets import labelled_ever, record_subsets
 from db.training_runs import ClaimedRun, hold_run
 from training.feature_making import make_features
@@ -70,6 +70,21 @@ def gather_photos(place: RunPlace, run: ClaimedRun, network: Network, progress: 
     photos = _freeze(place, run, network.space, means)
     progress.advance()
     return photos
+
+
+def photos_in_space(place: RunPlace, photos: RunPhotos, space: str) -> RunPhotos:
+    """The same photos with their features of another space; those that have none there are left out."""
+    with place.database.reading() as session:
+        rows = snapshot_photos(session, photos.snapshot_id, space)
+    means = read_means(place.blobs, by_shard(rows), lambda _count: None)
+    known = [row for row in rows if row.photo_id in means]
+    return replace(
+        photos,
+        training=[row for row in known if row.subset == "training"],
+        holdout=[row for row in known if row.subset == "holdout"],
+        means=means,
+        left_out=photos.left_out + len(rows) - len(known),
+    )
 
 
 def groups_of(photos: Sequence[PhotoRow]) -> npt.NDArray[np.int64]:

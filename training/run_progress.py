@@ -31,6 +31,11 @@ class RunProgress:
         if time.monotonic() - self._written_at >= EVERY_S:
             self._write()
 
+    def tell_epoch(self, epoch: dict[str, Any]) -> None:
+        """An epoch is over, whose steps were told already."""
+        self._curves.append(epoch)
+        self._write()
+
     def add_epoch(self, epoch: dict[str, Any]) -> None:
         """An epoch is over."""
         self._curves.append(epoch)

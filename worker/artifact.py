@@ -2,7 +2,7 @@
 
 Nothing that could run code is ever read: the card is JSON, the head is safetensors. An artifact lies in the
 package (`package:starter`) or in the data directory under `models/`, in a folder named by the SHA-256 of its card;
-the card in turn holds the head's SHA-256.
+the card in turn holds the SHA-256 of the head, and of block 5 where the version has trained that of its backbone.
 """
 
 import hashlib
@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from db.errors import ArtifactError
+from worker.block5 import BLOCK5_BYTES, BLOCK5_FILE, Layer, block5_bytes, layers_of
 from worker.card import Card
 
 CARD_FILE = "card.json"
@@ -37,10 +39,15 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Artifact:
-    """A checked card and its head's arrays: `weights` (inputs, labels) and `bias` (labels,), float32."""
+    """A checked card and its head's arrays: `weights` (inputs, labels) and `bias` (labels,), float32.
+
+    Attributes:
+        block5: convolutions that were trained with the head or before it; None where the backbone is as it came.
+    """
 
     card: Card
     head: Arrays
+    block5: Sequence[Layer] | None = None
 
 
 def artifact_folder(data_dir: Path, artifact: str) -> Path:
@@ -95,27 +102,31 @@ def read_artifact(folder: Path) -> Artifact:
     except (SafetensorError, ValueError, KeyError) as error:
         raise _broken(folder, f"{HEAD_FILE} is not a safetensors file ({error})") from error
     _check_head(folder, card, head)
-    return Artifact(card, head)
+    return Artifact(card, head, _read_block5(folder, card))
 
 
-def write_artifact(folder: Path, card: Card, head: Arrays) -> Card:
-    """Writes card and head into `folder`, which is made; returns the card with the head's hash in it."""
+def write_artifact(folder: Path, card: Card, head: Arrays, block5: Sequence[Layer] | None = None) -> Card:
+    """Writes card, head and block 5 into `folder`, which is made; returns the card with the head's hash in it."""
     folder.mkdir(parents=True, exist_ok=True)
     data = save({name: np.ascontiguousarray(array, dtype=np.float32) for name, array in head.items()})
     card = card.model_copy(update={"head_sha256": hashlib.sha256(data).hexdigest()})
     _check_head(folder, card, load(data))
     _write(folder / HEAD_FILE, data)
+    if block5 is not None:
+        _write(folder / BLOCK5_FILE, block5_bytes(block5))
     _write(folder / CARD_FILE, card_bytes(card))
     return card
 
 
-def publish_artifact(data_dir: Path, card: Card, head: Arrays) -> tuple[str, Card]:
+def publish_artifact(
+    data_dir: Path, card: Card, head: Arrays, block5: Sequence[Layer] | None = None
+) -> tuple[str, Card]:
     """Puts an artifact into the data directory, all of it or nothing; returns its name and its card."""
     models = data_dir / "models"
     models.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models, prefix="new-") as temporary:
         staged = Path(temporary) / "artifact"
-        card = write_artifact(staged, card, head)
+        card = write_artifact(staged, card, head, block5)
         name = hashlib.sha256(card_bytes(card)).hexdigest()
         for file in staged.iterdir():
             file.chmod(0o444)
@@ -133,16 +144,32 @@ def card_bytes(card: Card) -> bytes:
 
 
 def _read_head(folder: Path, card: Card) -> bytes:
-    path = folder / HEAD_FILE
     inputs, labels = card.head_shape
-    expected = (inputs + 1) * labels * 4  # bytes, float32
+    return _read_arrays(folder, HEAD_FILE, (inputs + 1) * labels * 4)  # float32
+
+
+def _read_block5(folder: Path, card: Card) -> list[Layer] | None:
+    if card.backbone.tuned is None:
+        return None
+    data = _read_arrays(folder, BLOCK5_FILE, BLOCK5_BYTES)
+    if hashlib.sha256(data).hexdigest() != card.backbone.tuned.block5_sha256:
+        raise _broken(folder, f"{BLOCK5_FILE} does not have the SHA-256 that its card names")
+    try:
+        return layers_of(data)
+    except ArtifactError as error:
+        raise _broken(folder, str(error)) from error
+
+
+def _read_arrays(folder: Path, name: str, expected: int) -> bytes:
+    """A safetensors file that holds `expected` bytes of numbers."""
+    path = folder / name
     try:
         size = path.stat().st_size
         if not expected < size <= expected + MAX_HEADER_BYTES:
-            raise _broken(folder, f"{HEAD_FILE} has {size} bytes where about {expected} were expected")
+            raise _broken(folder, f"{name} has {size} bytes where about {expected} were expected")
         return path.read_bytes()
     except OSError as error:
-        raise _broken(folder, f"{HEAD_FILE} cannot be read ({error.strerror})") from error
+        raise _broken(folder, f"{name} cannot be read ({error.strerror})") from error
 
 
 def _check_head(folder: Path, card: Card, head: Arrays) -> None:

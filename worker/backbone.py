@@ -1,5 +1,6 @@
-"""Backbones: from pixels to features. Frozen; what is trained are heads."""
+"""Backbones: from pixels to features. Frozen while heads are trained; a version may bring a block 5 of its own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from db.errors import ArtifactError
 from db.feature_spaces import feature_space
+from worker.block5 import Layer, with_block5
 from worker.card import FEATURE_SHAPES, BackboneCard
 from worker.decoding import DECODE_VERSION
 from worker.download import IMAGENET, check_file, weights_path
@@ -43,8 +45,16 @@ class TinyBackbone:
         return tiny_features(pixels)
 
 
-def load_backbone(settings: WorkerSettings, data_dir: Path, card: BackboneCard) -> Backbone:
+def load_backbone(
+    settings: WorkerSettings, data_dir: Path, card: BackboneCard, block5: Sequence[Layer] | None = None
+) -> Backbone:
     """The backbone a card names, ready for use.
+
+    Args:
+        settings: where a file of weights lies, and how many photos go through at once.
+        data_dir: where fetched weights lie.
+        card: of the version.
+        block5: of its artifact; None where the version brings none.
 
     Raises:
         ArtifactError: its weights are missing or are not those of the card.
@@ -54,7 +64,7 @@ def load_backbone(settings: WorkerSettings, data_dir: Path, card: BackboneCard) 
             msg = "The tiny backbone has changed since this version was made. Activate another version."
             raise ArtifactError(msg)
         return TinyBackbone()
-    return _load_vgg16(settings, data_dir, card)
+    return _load_vgg16(settings, data_dir, card, block5)
 
 
 def imagenet_file(data_dir: Path) -> Path:
@@ -73,7 +83,12 @@ def imagenet_file(data_dir: Path) -> Path:
     return path
 
 
-def _load_vgg16(settings: WorkerSettings, data_dir: Path, card: BackboneCard) -> Backbone:
+def base_weights(settings: WorkerSettings, data_dir: Path, card: BackboneCard) -> list[Layer]:
+    """The convolutions of VGG16 as the card's `weights` have them, block 5 too.
+
+    Raises:
+        ArtifactError: they are missing, damaged, or not those of the card.
+    """
     from worker import weights  # noqa: PLC0415 - h5py: a worker with the tiny backbone starts without it
 
     match card.weights:
@@ -83,16 +98,42 @@ def _load_vgg16(settings: WorkerSettings, data_dir: Path, card: BackboneCard) ->
             arrays = weights.read_convolutions(imagenet_file(data_dir))
         case _:
             arrays = weights.read_convolutions(_own_file(settings))
+    expected = card.weights_sha256 if card.tuned is None else card.tuned.base_sha256
     digest = weights.weights_sha256(arrays)
-    if card.weights_sha256 not in (None, digest) or card.layer != weights.LAYER:
+    if expected not in (None, digest) or card.layer != weights.LAYER:
         msg = (
             f"This version was trained on other backbone weights ({card.weights}) than the ones found. Give it back"
-            f" its weights, or activate another version. Expected {card.weights_sha256}, received {digest}."
+            f" its weights, or activate another version. Expected {expected}, received {digest}."
+        )
+        raise ArtifactError(msg)
+    return arrays
+
+
+def _load_vgg16(
+    settings: WorkerSettings, data_dir: Path, card: BackboneCard, block5: Sequence[Layer] | None
+) -> Backbone:
+    arrays = base_weights(settings, data_dir, card)
+    from worker.weights import weights_sha256  # noqa: PLC0415 - as in base_weights
+
+    if card.tuned is not None:
+        arrays = with_block5(arrays, _required(block5))
+    digest = weights_sha256(arrays)
+    if card.weights_sha256 not in (None, digest):
+        msg = (
+            "Block 5 of this version and the weights below it are not what the version was made with. Activate another"
+            f" version, or restore its folder from a backup. Expected {card.weights_sha256}, received {digest}."
         )
         raise ArtifactError(msg)
     from worker.vgg16 import Vgg16Backbone  # noqa: PLC0415 - TensorFlow: 5 s and 400 MB that tiny does without
 
     return Vgg16Backbone(arrays, feature_space(digest, card.layer, DECODE_VERSION), chunk_size=settings.chunk_size)
+
+
+def _required(block5: Sequence[Layer] | None) -> Sequence[Layer]:
+    if block5 is None:
+        msg = "This version has trained block 5 of its network, and its files hold none. Restore them from a backup."
+        raise ArtifactError(msg)
+    return block5
 
 
 def _own_file(settings: WorkerSettings) -> Path:

@@ -12,6 +12,20 @@ Score = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 FEATURE_SHAPES: dict[str, tuple[int, int, int]] = {"vgg16": (7, 7, 512), "tiny": (7, 7, 8)}
 
 
+class TunedCard(BaseModel):
+    """Block 5 of VGG16, trained for this version or for one that it builds on. Blocks 1 to 4 stay as they were.
+
+    Attributes:
+        base_sha256: over the arrays that the training began with, as `BackboneCard.weights_sha256` of those.
+        block5_sha256: of block5.safetensors.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_sha256: Sha256
+    block5_sha256: Sha256
+
+
 class BackboneCard(BaseModel):
     """Which frozen network the head was trained on.
 
@@ -19,6 +33,7 @@ class BackboneCard(BaseModel):
         weights: `seeded` (drawn with a fixed seed), `imagenet` (fetched), `file` (PHOTOTAG_BACKBONE_WEIGHTS),
             `none` (the architecture has none).
         weights_sha256: over the arrays up to `layer`; None where the file as a whole is pinned instead.
+        tuned: where block 5 lies beside the card, and `weights` are those of blocks 1 to 4; None: all are `weights`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +42,8 @@ class BackboneCard(BaseModel):
     weights: Literal["seeded", "imagenet", "file", "none"]
     weights_sha256: Sha256 | None
     layer: str
+    # left out where there is none: the cards of other versions stay what they were, byte for byte
+    tuned: Annotated[TunedCard | None, Field(exclude_if=lambda tuned: tuned is None)] = None
 
 
 class Card(BaseModel):

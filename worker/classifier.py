@@ -69,7 +69,7 @@ def load_classifier(settings: WorkerSettings, data_dir: Path, artifact: str, car
             f" them as {DECODE_VERSION}. Train it again, or activate another version."
         )
         raise ArtifactError(msg)
-    backbone = load_backbone(settings, data_dir, expected.backbone)
+    backbone = load_backbone(settings, data_dir, expected.backbone, found.block5)
     head = _vgg_top(data_dir, expected) if expected.head == "vgg-top" else linear_head(found)
     classifier = Classifier(expected, backbone, head)
     if expected.canary:

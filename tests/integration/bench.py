@@ -22,10 +22,10 @@ CHUNK = 4
 class Bench:
     """A tagger with what it needs; it is asked to stop when `stop_when` says so."""
 
-    def __init__(self, database: Database, data_dir: Path) -> None:
+    def __init__(self, database: Database, data_dir: Path, settings: WorkerSettings | None = None) -> None:
         self.database = database
         self.data_settings = DataSettings(data_dir=data_dir)
-        self.settings = WorkerSettings(backbone="tiny")
+        self.settings = settings or WorkerSettings(backbone="tiny")
         ensure_versions(database, self.settings, self.data_settings, lambda _received, _total: None)
         self.active = ActiveClassifier(database, self.settings, data_dir)
         self.pool = DecoderPool(self.settings.limits, 2)
