@@ -126,6 +126,7 @@ ROUTES: tuple[Route, ...] = (
     # models
     Route("GET", "/api/models", "admin"),
     Route("GET", "/api/models/runs", "admin"),
+    Route("GET", "/api/models/cost", "admin"),
     Route("POST", "/api/models/runs", "admin", body={"recipe": "none"}, may_miss=True),
     *(Route("GET", f"/api/models/runs/{{run_id}}{of}", "admin", may_miss=True) for of in ("", "/matrix", "/photos")),
     *(Route("POST", f"/api/models/runs/{{run_id}}/{act}", "admin", may_miss=True) for act in ("cancel", "reject")),

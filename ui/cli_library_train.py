@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import click
 from rich.console import Console
@@ -17,6 +17,7 @@ from db.readiness import readiness
 from db.session import Database
 from db.training_runs import cancel_run, start_run
 from db.training_views import RunDetails, get_run
+from db.tuning_cost import tuning_cost
 from db.workers import live_workers
 from ui.cli import EXIT_INTERRUPTED
 from ui.cli_setup import (
@@ -29,6 +30,7 @@ from ui.cli_setup import (
     say,
     stopping_cleanly,
 )
+from ui.cost_words import cost_lines
 from ui.embedded import Services, can_train, running_services
 from ui.recipes import recipe_values
 from ui.train_words import epoch_line, progress_line, result_lines
@@ -40,15 +42,25 @@ SECONDS_BETWEEN_LINES = 5.0
 NO_WORKER_AFTER_S = 30.0
 
 
-def train_library(*, recipe: str, activate: str, no_wait: bool, as_json: bool, data_dir: Path | None) -> int:
+def train_library(*, recipe: str, activate: str, no_wait: bool, yes: bool, as_json: bool, data_dir: Path | None) -> int:
     """Trains on what people labelled in the library; the command's exit code.
+
+    Args:
+        recipe: its name.
+        activate: auto or never.
+        no_wait: only asks for the run.
+        yes: what the recipe costs is accepted, and nobody is asked.
+        as_json: prints what scripts read.
+        data_dir: None: the one that is set.
 
     Raises:
         PhototagError: it cannot be trained, or the run failed: why, and what to do.
     """
     settings, values = read_settings(data_dir), recipe_values(recipe)
-    with opened_database(settings.data):
-        pass  # nothing is made by asking
+    with opened_database(settings.data) as database:  # nothing is made by asking
+        if not _is_accepted(database, values, yes=yes):
+            say("Nothing is trained.")
+            return 0
     if no_wait:
         return _start_only(settings, values, activate, as_json=as_json)
     if not can_train():
@@ -67,6 +79,26 @@ def train_library(*, recipe: str, activate: str, no_wait: bool, as_json: bool, d
         finally:
             database.close()
     return _show(details, as_json=as_json)
+
+
+def _is_accepted(database: Database, values: dict[str, Any], *, yes: bool) -> bool:
+    """Says what the recipe costs, and asks; True where it costs nothing to speak of.
+
+    Raises:
+        UsageError: nobody can be asked.
+    """
+    with database.reading() as session:
+        cost = tuning_cost(session, values)
+    if cost is None:
+        return True
+    for line in cost_lines(cost):
+        say(line)
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        msg = "Nobody can be asked here whether that is wanted. Say so with --yes."
+        raise click.UsageError(msg)
+    return click.confirm("Go on?", err=True)
 
 
 def _start_only(settings: Settings, values: dict[str, object], activate: str, *, as_json: bool) -> int:

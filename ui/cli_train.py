@@ -24,6 +24,9 @@ from ui.recipes import DEFAULT
 )
 @click.option("--no-wait", is_flag=True, help="Start the run, print its number and return.")
 @click.option(
+    "--yes", is_flag=True, help="Accept what a recipe costs that trains a network of its own, without asking."
+)
+@click.option(
     "--experiment",
     metavar="DIR",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -41,11 +44,12 @@ from ui.recipes import DEFAULT
 )
 @json_option
 @data_dir_option
-def train(
+def train(  # noqa: PLR0913 - an option each
     *,
     recipe: str | None,
     activate: Literal["auto", "never"] | None,
     no_wait: bool,
+    yes: bool,
     experiment: Path | None,
     epochs: int | None,
     out: Path | None,
@@ -58,13 +62,18 @@ def train(
     With --experiment a network on class folders outside the library, with a report of how well it does.
     """
     if experiment is not None:
-        if activate is not None or no_wait:
-            msg = "--activate and --no-wait are for the library, and not for an --experiment."
+        if activate is not None or no_wait or yes:
+            msg = "--activate, --no-wait and --yes are for the library, and not for an --experiment."
             raise click.UsageError(msg)
         return run_experiment(experiment, recipe, epochs=epochs, out=out, seed=seed, as_json=as_json, data_dir=data_dir)
     if epochs is not None or out is not None or seed:
         msg = "--epochs, --out and --seed are for an --experiment: a recipe of the library has its own."
         raise click.UsageError(msg)
     return train_library(
-        recipe=recipe or DEFAULT, activate=activate or "never", no_wait=no_wait, as_json=as_json, data_dir=data_dir
+        recipe=recipe or DEFAULT,
+        activate=activate or "never",
+        no_wait=no_wait,
+        yes=yes,
+        as_json=as_json,
+        data_dir=data_dir,
     )

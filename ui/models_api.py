@@ -17,9 +17,11 @@ from db.retag_showing import restore_some
 from db.session import Database
 from db.training_runs import cancel_run, reject_candidate, start_run
 from db.training_views import get_run, list_runs
+from db.tuning_cost import tuning_cost
 from db.version_history import version_history, way_back
 from db.workers import live_workers
 from ui.access import Admin
+from ui.cost_words import cost_shape, require_accepted
 from ui.model_report import run_details_shape
 from ui.model_shapes import (
     exam_photo_shape,
@@ -55,6 +57,7 @@ class Asked(BaseModel):
 
     recipe: str = Field(default=DEFAULT, max_length=64)
     activate: Literal["auto", "never"] = "never"
+    accept_cost: bool = False
 
 
 class Expected(BaseModel):
@@ -101,9 +104,17 @@ def _add_run_routes(router: APIRouter, database: Database) -> None:
     @router.post("/runs", status_code=201)
     def train(asked: Asked, user: Admin) -> Json:
         values = recipe_values(asked.recipe)
+        with database.reading() as session:
+            require_accepted(session, values, accepted=asked.accept_cost)
         with database.transaction() as session:
             run = start_run(session, user, values, asked.activate)
             return run_shape(get_run(session, run.id).run)
+
+    @router.get("/cost")
+    def cost(_user: Admin, recipe: Annotated[str, Query(max_length=64)] = DEFAULT) -> Json:
+        values = recipe_values(recipe)
+        with database.reading() as session:
+            return {"cost": cost_shape(tuning_cost(session, values))}
 
     @router.get("/runs/{run_id}")
     def run(run_id: RunId, _user: Admin) -> Json:

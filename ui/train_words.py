@@ -9,6 +9,8 @@ STAGES = {
     "": "begins",
     "features": "features of {total:,} photos",
     "snapshot": "which photos are trained on and which are held out",
+    "frozen": "photos through the blocks that stay",
+    "tuning": "training block 5",
     "variants": "changed variants of the photos to train on",
     "head": "training the head",
     "exam": "the exam on held-out photos",

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from db.session import Database
 from db.training_runs import cancel_run, start_run
 from db.training_views import get_run, list_runs
+from ui.cost_words import require_accepted
 from ui.model_report import run_details_shape
 from ui.model_shapes import run_shape
 from ui.recipes import DEFAULT, recipe_values
@@ -40,6 +41,13 @@ class Training(Asked):
         Literal["auto", "never"],
         Field(description="`auto`: the version it makes tags if it is better; `never`: you decide."),
     ] = "never"
+    accept_cost: Annotated[
+        bool,
+        Field(
+            description="Needed for a recipe that trains a network of its own, `vgg16-finetune`: photos run through it"
+            " anew. Without it the answer is 409, and says how many and how long that takes."
+        ),
+    ] = False
 
 
 class RunAnswer(Answer):
@@ -53,7 +61,12 @@ class RunAnswer(Answer):
     created_at: dt.datetime
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
-    stage: Annotated[str, Field(description="What it is at: `snapshot`, `features`, `head`, `exam`; else empty.")]
+    stage: Annotated[
+        str,
+        Field(
+            description="What it is at: `snapshot`, `features`, `frozen`, `tuning`, `variants`, `head`, `exam`; else empty."
+        ),
+    ]
     done: Annotated[int, Field(description="Of the stage, out of `total`.")]
     total: int
     ahead: Annotated[int, Field(description="While it is queued: runs that come before it.")]
@@ -104,12 +117,18 @@ def training_routes(database: Database) -> APIRouter:
     """POST of a training and of its end, GET of the runs."""
     router = APIRouter(prefix="/models", tags=["models"])
 
-    @router.post("/train", status_code=201, responses={404: said("There is no such recipe.")})
+    @router.post(
+        "/train",
+        status_code=201,
+        responses={404: said("There is no such recipe."), 409: said("It costs something, which is not accepted.")},
+    )
     def train_model(
         asked: Training, response: Response, user: Activator, idempotency_key: IdempotencyKey = None
     ) -> RunAnswer:
         """Asks for a training from the labels that people gave. One works at a time, the others wait."""
         values = recipe_values(asked.recipe)
+        with database.reading() as session:
+            require_accepted(session, values, accepted=asked.accept_cost)
         with database.transaction() as session:
             run = start_run(session, user, values, asked.activate, idempotency_key)
             answer = _answer(session, run.id)

@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from db.session import Database
+from db.settings import DataSettings
 from tests.integration.command_line import phototag, query, results, running
 from tests.integration.processes import wait_until
 from tests.tinted import TINTS, tint_of, tinted_photo, write_class_folders
+from worker.first_version import ensure_versions
+from worker.settings import WorkerSettings
 
 # Starting services takes seconds alone and more beside other tests; a run loads scikit-learn.
 pytestmark = pytest.mark.timeout(600)
@@ -56,6 +60,22 @@ def test_too_few_photos_are_said_before_anything_is_started(tmp_path: Path) -> N
     assert mixed.returncode == 2
 
 
+def test_a_network_of_ones_own_is_trained_by_whoever_accepts_its_cost(tmp_path: Path) -> None:
+    """Nobody can be asked here; with another network active it cannot be trained at all."""
+    data_dir = tmp_path / "data"
+    assert phototag("migrate", "--data-dir", data_dir).returncode == 0
+    asked = ("train", "--recipe", "vgg16-finetune", "--no-wait", "--data-dir", data_dir)
+
+    refused, accepted = phototag(*asked), phototag(*asked, "--yes")
+    assert (refused.returncode, "Say so with --yes." in refused.stderr) == (2, True), refused.stderr
+    assert "photos a second" in refused.stderr
+    assert "no label has so many" in accepted.stderr, "what it costs is accepted; there is nothing to train on"
+
+    activate_tiny(data_dir)
+    other = phototag(*asked, "--yes")
+    assert (other.returncode, "Received: tiny" in other.stderr) == (1, True), other.stderr
+
+
 def test_ctrl_c_cancels_and_two_runs_wait_for_each_other(tmp_path: Path) -> None:
     """A run that nobody waits for is done by whoever runs the services next; a killed worker's run goes on."""
     data_dir = tmp_path / "data"
@@ -89,3 +109,11 @@ def test_ctrl_c_cancels_and_two_runs_wait_for_each_other(tmp_path: Path) -> None
 def states(data_dir: Path) -> list[str]:
     """Of all runs, the oldest first."""
     return query(data_dir, "SELECT state FROM training_runs ORDER BY id")
+
+
+def activate_tiny(data_dir: Path) -> None:
+    """Makes the tiny version the active one, without any service."""
+    settings = DataSettings(data_dir=data_dir)
+    database = Database(settings.resolved_database_url)
+    ensure_versions(database, WorkerSettings(backbone="tiny"), settings, lambda _done, _total: None)
+    database.close()

@@ -61,6 +61,17 @@ def test_a_training_is_asked_for_followed_and_cancelled(pages: Pages, api: httpx
     assert "nothing to cancel" in ended["detail"]
 
 
+def test_a_network_of_ones_own_is_trained_by_whoever_accepts_its_cost(api: httpx.Client) -> None:
+    """The problem says what it costs."""
+    refused = problem(api.post("models/train", json={"recipe": "vgg16-finetune"}), 409, "CONFLICT")
+    started = ok(api.post("models/train", json={"recipe": "vgg16-finetune", "accept_cost": True}), 201)
+
+    assert "`accept_cost`" in refused["detail"]
+    assert "photos a second" in refused["detail"]
+    assert (started["recipe"], started["state"]) == ("vgg16-finetune", "queued")
+    ok(api.post(f"models/runs/{started['id']}/cancel"))
+
+
 def test_a_training_that_is_asked_for_again_with_its_key_is_one(pages: Pages, api: httpx.Client) -> None:
     """An answer that was lost makes no second training; another person's same key is another one."""
     key = {"Idempotency-Key": KEY.replace(" ", "-")}

@@ -5,11 +5,11 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from db.labels import ensure_labels
 from db.reviews import Said, record_verdicts
-from db.schema import ReviewHint
+from db.schema import Photo, ReviewHint
 from db.training_runs import claim_run, fail_run, report_progress
 from db.users import local_admin
 from tests.library_rows import add_photos
@@ -92,6 +92,27 @@ def test_a_run_is_started_seen_and_cancelled(pages: Pages, admin: httpx.Client) 
     )
     again = admin.post(f"/api/models/runs/{run_id}/cancel")
     assert (again.status_code, "nothing to cancel" in again.json()["message"]) == (409, True)
+
+
+def test_what_a_network_of_ones_own_costs_is_shown_and_must_be_accepted(pages: Pages, admin: httpx.Client) -> None:
+    """Before anything is started; a head costs nothing to speak of."""
+    with pages.database.transaction() as session:
+        add_photos(session, [{} for _ in range(3)])
+        tagged = session.scalars(select(func.count()).select_from(Photo).where(Photo.state == "tagged")).one()
+    shown = admin.get("/api/models/cost", params={"recipe": "vgg16-finetune"}).json()["cost"]
+    runs = len(admin.get("/api/models/runs").json()["runs"])
+
+    refused = admin.post("/api/models/runs", json={"recipe": "vgg16-finetune"})
+    started = admin.post("/api/models/runs", json={"recipe": "vgg16-finetune", "accept_cost": True})
+
+    assert shown["to_train"] + shown["to_examine"] + shown["to_retag"] == tagged
+    assert "the library to be re-tagged" in shown["lines"][0]
+    assert (refused.status_code, started.status_code) == (409, 201)
+    assert refused.json()["message"].startswith(shown["lines"][0])
+    assert len(admin.get("/api/models/runs").json()["runs"]) == runs + 1
+    assert admin.post(f"/api/models/runs/{started.json()['id']}/cancel").status_code == 200
+    assert admin.get("/api/models/cost", params={"recipe": "default"}).json() == {"cost": None}
+    assert admin.get("/api/models/cost", params={"recipe": "none"}).status_code == 404
 
 
 def test_the_exam_is_shown_with_its_photos(pages: Pages, admin: httpx.Client) -> None:

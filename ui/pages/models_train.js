@@ -12,11 +12,13 @@ export function trainCard() {
   let shown = "";
   let all = false;
   const chosen = { recipe: null, auto: false };
+  const costs = new Map(); // by recipe; as long as what it was computed from is shown
 
   function paint(found) {
     const now = JSON.stringify(found);
     if (now === shown) return; // keeps the focus and what was chosen
     shown = now;
+    costs.clear();
     const again = element.contains(document.activeElement) ? document.activeElement.id : "";
     const { labels } = found.readiness;
     element.replaceChildren(h("h2", { id: "pt-train-title" }, "Train a model"), ...(labels.length ? ready(found) : nothing()));
@@ -36,15 +38,17 @@ export function trainCard() {
     const names = recipes.map(({ name }) => name);
     if (!names.includes(chosen.recipe)) chosen.recipe = names[0] ?? null;
     const choice = ({ name, title }) => h("label", { class: "pt-tick pt-recipe" },
-      h("input", { type: "radio", name: "recipe", id: `pt-recipe-${name}`, value: name, checked: name === chosen.recipe, onchange: () => { chosen.recipe = name; } }),
+      h("input", { type: "radio", name: "recipe", id: `pt-recipe-${name}`, value: name, checked: name === chosen.recipe, onchange: () => { chosen.recipe = name; price.show(name); } }),
       h("span", {}, h("strong", {}, name), h("span", { class: "pt-soft" }, title)));
     const auto = h("input", { type: "checkbox", id: "pt-auto", checked: chosen.auto, onchange: () => { chosen.auto = auto.checked; } });
+    const price = costBox(costs);
+    if (chosen.recipe) price.show(chosen.recipe);
     const button = h("button", { type: "submit", class: "pt-button", id: "pt-train-go", disabled: !readiness.ready || !names.length }, "Train");
     return h("form", { onsubmit: async (event) => {
       event.preventDefault();
       button.disabled = true;
       try {
-        const run = await api("/api/models/runs", { method: "POST", json: { recipe: chosen.recipe, activate: chosen.auto ? "auto" : "never" } });
+        const run = await api("/api/models/runs", { method: "POST", json: { recipe: chosen.recipe, activate: chosen.auto ? "auto" : "never", accept_cost: price.isShown(chosen.recipe) } });
         window.location.assign(`/admin/models?run=${run.id}`);
       } catch (error) {
         trouble.textContent = error.message;
@@ -55,10 +59,34 @@ export function trainCard() {
     h("fieldset", { class: "pt-into" }, h("legend", {}, "Recipe"), ...recipes.map(choice)),
     h("label", { class: "pt-tick", for: "pt-auto" }, auto, "Activate it by itself if it is better"),
     notice && readiness.ready ? h("p", { class: "pt-notice pt-warn" }, icon("warning", 20), h("span", {}, ...withCode(notice))) : null,
-    trouble, h("div", { class: "pt-row" }, button));
+    price.element, trouble, h("div", { class: "pt-row" }, button));
   }
 
   return { element, paint };
+}
+
+/** Says what the chosen recipe costs, where it trains a network of its own. What is shown is what is accepted. */
+function costBox(known) {
+  const element = h("div", { class: "pt-notice pt-warn", id: "pt-train-cost", role: "status", hidden: true });
+  let current = null;
+  async function show(recipe) {
+    current = recipe;
+    element.hidden = true;
+    if (!known.has(recipe)) {
+      try {
+        known.set(recipe, (await api(`/api/models/cost?recipe=${encodeURIComponent(recipe)}`)).cost);
+      } catch (error) {
+        if (current === recipe) paint([error.message]);
+        return;
+      }
+    }
+    if (current === recipe && known.get(recipe)) paint(known.get(recipe).lines);
+  }
+  function paint(lines) {
+    element.replaceChildren(icon("warning", 20), h("div", { class: "pt-missing" }, ...lines.map((text) => h("p", {}, ...withCode(text)))));
+    element.hidden = false;
+  }
+  return { element, show, isShown: (recipe) => Boolean(known.get(recipe)) && !element.hidden };
 }
 
 function missing({ missing: words }) {
