@@ -10,7 +10,7 @@ from training.recipe import RECIPES_DIR, Recipe, load_recipe, recipe_names
 def test_every_recipe_can_be_loaded() -> None:
     """And the one that is taken when nobody names any is among them."""
     assert [load_recipe(name).name for name in recipe_names()] == recipe_names()
-    assert {"default", "gap", "flatten", "gap-adam"} <= set(recipe_names())
+    assert {"default", "gap", "flatten", "gap-adam", "gap-augmented"} <= set(recipe_names())
 
 
 def test_every_value_has_its_reason() -> None:

@@ -20,7 +20,7 @@ from db.snapshots import labelled_now
 from db.statements import count_changed
 from db.subsets import subsets_of
 from db.training_runs import cancel_run
-from tests.tinted import Tinted, make_tinted
+from tests.tinted import Tinted, add_labelled, make_tinted
 from tests.tinted_runs import claim, last_run
 from training.feature_reading import read_all
 from training.networks import Network, network_for_training
@@ -112,7 +112,8 @@ def test_a_photo_whose_bytes_are_gone_stands_in_for_its_variants(
 
 
 def test_flatten_reads_all_values_of_variants(world: Tinted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each in its photo's place; so many rows must fit into memory."""
+    """Each in its photo's place, also where that is not the order of files; so many rows must fit into memory."""
+    add_labelled(world, range(60, 75))
     train(world.place, claim(world, "flatten", augmented=2))
     network, run = network_of(world), claim(world)
     progress = RunProgress(world.database, run)
