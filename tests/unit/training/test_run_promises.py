@@ -83,12 +83,14 @@ def test_files_that_do_not_answer_as_what_was_trained_are_no_version(sqlite_data
     world = make_tinted(sqlite_database, data_dir)
     train(world.place, claim(world))
     found = artifact_of(world, "head-1")
-    canaries = canary_features(world.blobs, network_of_tiny(world))
+    network = network_of_tiny(world)
+    canaries = canary_features(world.blobs, network)
     head = FittedHead(found.head["weights"], found.head["bias"])
-    assert publish(data_dir, found.card, fitted(head), canaries).artifact
+    turned = FittedHead(head.weights[:, ::-1].copy(), head.bias)
+    assert publish(data_dir, found.card, fitted(head), canaries, network).artifact
 
     with pytest.raises(ArtifactError, match="does not give the scores"):
-        publish(data_dir, found.card, fitted(FittedHead(head.weights[:, ::-1].copy(), head.bias)), canaries)
+        publish(data_dir, found.card, fitted(turned), canaries, network)
 
 
 def test_a_better_candidate_is_not_activated_over_what_somebody_chose_meanwhile(
