@@ -85,7 +85,8 @@ def test_features_of_the_other_network_are_computed_for_the_exam_alone(examined:
 def test_each_version_is_asked_about_features_of_its_own_network(examined: Examined) -> None:
     """Those that are kept are read as they are, whatever the candidate's look like."""
     held_out = examined.photos.holdout
-    features = np.random.RandomState(3).uniform(size=(len(held_out), 7, 7, 8)).astype(np.float16)
+    means = np.random.RandomState(3).standard_normal((len(held_out), 1, 1, 8)).astype(np.float16)
+    features = np.repeat(np.repeat(means, 7, axis=1), 7, axis=2)
     with examined.world.database.transaction() as session:
         stored = store_shard(examined.world.blobs, OTHER_SPACE, features)
         record_shard(session, OTHER_SPACE, stored, [photo.photo_id for photo in held_out])
@@ -96,6 +97,7 @@ def test_each_version_is_asked_about_features_of_its_own_network(examined: Exami
     assert exam.base is not None
     said = [exam.label_ids[column] for column in exam.base.argmax(axis=1)]
     assert said == [base.label_ids[output] for output in base.head.logits(features).argmax(axis=1)]
+    assert len(set(said)) == len(base.label_ids)
 
 
 def test_a_version_whose_network_is_gone_is_not_examined(examined: Examined, caplog: pytest.LogCaptureFixture) -> None:
