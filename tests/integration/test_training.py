@@ -16,18 +16,22 @@ from db.session import Database
 from db.settings import DataSettings
 from db.subsets import subsets_of
 from db.training_runs import start_run
-from db.training_views import RunDetails, get_run
+from db.training_views import RunDetails, RunView, get_run
 from db.users import local_admin
 from tests.integration.command_line import PATIENCE_S, environment
 from tests.integration.processes import ROOT, end, wait_until
 from tests.labelled import World, hints, make_world, say
 from tests.tinted import make_tinted
 from training.looking import TURN
+from training.recipe import load_recipe
 from ui.programs import program
 from ui.recipes import recipe_values
 from ui.train_words import comparison_lines
 
 pytestmark = pytest.mark.timeout(300)
+
+# Two, and the rest for a machine that does other things.
+BEGINS_WITHIN_S = 6.0
 
 
 @pytest.fixture
@@ -113,6 +117,30 @@ def run_to_its_end(database: Database, recipe: str) -> RunDetails:
     wait_until(has_ended, 240.0, "the run")
     with database.reading() as session:
         return get_run(session, run_id)
+
+
+def test_a_training_begins_within_seconds_and_says_why_it_cannot_be_done(
+    sqlite_database: Database, process: subprocess.Popen[bytes]
+) -> None:
+    """The worker looks every second, without a broker; a run that fails ends its own process and not the worker."""
+    wait_until(lambda: queues_of(sqlite_database) == ["training"], PATIENCE_S, "a training worker")
+    with sqlite_database.transaction() as session:
+        run_id = start_run(session, None, load_recipe("gap").model_dump(mode="json"), "never").id
+
+    wait_until(lambda: not run_of(sqlite_database, run_id).is_open, PATIENCE_S, "the run has ended")
+
+    run = run_of(sqlite_database, run_id)
+    assert run.started_at is not None
+    assert (run.started_at - run.created_at).total_seconds() < BEGINS_WITHIN_S
+    assert (run.state, "Run `phototag up` once" in run.reason) == ("failed", True)
+    assert process.poll() is None
+    assert ends_within(process, 5)
+
+
+def run_of(database: Database, run_id: int) -> RunView:
+    """The run as it is now."""
+    with database.reading() as session:
+        return get_run(session, run_id).run
 
 
 def label_all(world: World, odd: int) -> None:
