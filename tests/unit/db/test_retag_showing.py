@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db.activations import activate_version, roll_back
 from db.errors import ConflictError
 from db.label_changes import merge_labels
-from db.model_versions import active_version, version_label_ids
+from db.model_versions import active_version, get_version, version_label_ids
 from db.retag_preview import preview
 from db.retag_showing import Applied, apply_some, restore_some
 from db.reviews import undo
@@ -188,6 +188,44 @@ def test_roll_backs_of_several_activations_are_restored_in_turn(database: Databa
 
     with database.reading() as session:
         assert shown_of(session, photo_ids(session)) == by_first
+
+
+def test_a_version_that_is_activated_again_without_a_roll_back_is_one_step_more(database: Database) -> None:
+    """Rolled back, photos show the version between, not what they showed before the first time."""
+    second = retagged(database)
+    apply_some(database, second)
+    with database.transaction() as session:
+        by_second = shown_of(session, photo_ids(session))
+        first = get_version(session, "first").id
+        activate(session, first)
+    assert apply_some(database, first).done == PHOTOS
+    with database.transaction() as session:
+        assert shown_of(session, photo_ids(session)) != by_second
+        roll_back(session, None)
+
+    assert restore_some(database) == Applied(PHOTOS, 0)
+
+    with database.reading() as session:
+        assert shown_of(session, photo_ids(session)) == by_second
+
+
+def test_a_photo_that_a_third_version_has_tagged_since_a_roll_back_keeps_its_word(database: Database) -> None:
+    """The others show again what they showed before."""
+    tagged_library(database, 3)
+    with database.transaction() as session:
+        before = shown_of(session, photo_ids(session))
+        tag_normally(session, [0, 1], activate_next(session, "second"))
+        roll_back(session, None)
+        third = activate_next(session, "third")
+        tag_normally(session, [0], third, shift=2)
+        by_third = next(iter(photo_ids(session)))
+
+    assert restore_some(database).left == 0
+
+    with database.reading() as session:
+        after = shown_of(session, photo_ids(session))
+    assert after.pop(by_third)["shown_model_version_id"] == third
+    assert after == {n: row for n, row in before.items() if n != by_third}
 
 
 def test_what_was_not_finished_goes_on(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
