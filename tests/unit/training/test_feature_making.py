@@ -2,13 +2,13 @@
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from sqlalchemy import Row, func, select
 
-from db.errors import FeaturesMissingError
+from db.errors import ArtifactError, FeaturesMissingError
 from db.schema import PhotoFeatures, PhotoHash
 from db.session import Database
 from db.snapshots import labelled_now
@@ -17,6 +17,8 @@ from training.feature_making import make_features
 from training.feature_reading import by_shard, read_all, read_means, scores_of
 from training.networks import Network, canary_features, network_for_training
 from worker.artifact import PACKAGE_DIR, read_card
+from worker.card import BackboneCard
+from worker.settings import WorkerSettings
 
 PhotoRow = Row[*tuple[Any, ...]]
 
@@ -95,6 +97,20 @@ def test_canary_photos_are_computed_once(world: Tinted) -> None:
     world.blobs.write_object(key, b"damaged")
     assert np.array_equal(canary_features(world.blobs, network), first)
     assert world.blobs.read_object(key) == kept
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"), [("imagenet", "models fetch imagenet"), ("file", "Set PHOTOTAG_BACKBONE_WEIGHTS")]
+)
+def test_a_network_whose_weights_are_not_here_says_where_they_come_from(
+    data_dir: Path, weights: Literal["imagenet", "file"], message: str
+) -> None:
+    """Before anything is computed: without them not even the space of its features is known."""
+    card = read_card(PACKAGE_DIR / "tiny")
+    backbone = BackboneCard(architecture="vgg16", weights=weights, weights_sha256=None, layer="block5_pool")
+
+    with pytest.raises(ArtifactError, match=message):
+        network_for_training(WorkerSettings(), data_dir, card.model_copy(update={"backbone": backbone}))
 
 
 def network_of(world: Tinted) -> Network:
