@@ -181,6 +181,11 @@ class Blobs:
         """
         return self.read_object(_preview_key(sha256, size))
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines reach the same bytes: an object store holds them."""
+        return not isinstance(self._store, FolderStore)
+
     def free_bytes(self) -> int | None:
         """Room left for blobs; None when an object store holds them."""
         return _free_bytes(self._staging_dir) if isinstance(self._store, FolderStore) else None
@@ -253,6 +258,11 @@ def full_disk_noticed() -> Generator[None]:
 def _free_bytes(folder: Path) -> int:
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     return shutil.disk_usage(existing).free
+
+
+def artifact_key(artifact: str, name: str) -> str:
+    """Where a file of a trained version lies for other machines; `artifact` is the SHA-256 of its card."""
+    return f"artifacts/{_hex(artifact)}/{name}"
 
 
 def _blob_key(sha256: str) -> str:

@@ -30,6 +30,7 @@ KEYS_PER_LOOK = 1000
 # Whatever else a person keeps in these folders is left alone.
 _BLOB = re.compile(r"(?:blobs|previews/\d+)/[0-9a-f]{2}/([0-9a-f]{64})(?:\.webp)?")
 _SHARD = re.compile(rf"(?:{FEATURES}|{VARIANTS})/[0-9a-f]{{1,16}}/[0-9a-f-]{{36}}\.safetensors")
+_SHARED = re.compile(r"artifacts/([0-9a-f]{64})/[a-z0-9]+\.[a-z]+")
 _ARTIFACT = re.compile(r"[0-9a-f]{64}|new-[^/]+")
 _TORN = re.compile(rf"(?:blobs|previews|{FEATURES}|{VARIANTS})/.*/\.[^/]+\.[0-9a-f]{{32}}")
 
@@ -65,9 +66,9 @@ def delete_orphan_photos(database: Database, *, older_than_s: float = PHOTO_AGE_
 def delete_orphan_bytes(
     database: Database, blobs: Blobs, *, older_than_s: float = BYTES_AGE_S, stopping: Asked = never
 ) -> int:
-    """Deletes blobs, previews and shards that no row refers to; returns how many."""
+    """Deletes blobs, previews, shards and shared files of versions that no row refers to; returns how many."""
     before = time.time() - older_than_s
-    keys = itertools.chain.from_iterable(map(blobs.list_keys, ("blobs", "previews", FEATURES, VARIANTS)))
+    keys = itertools.chain.from_iterable(map(blobs.list_keys, ("blobs", "previews", FEATURES, VARIANTS, "artifacts")))
     deleted = 0
     while not stopping() and (look := list(itertools.islice(keys, KEYS_PER_LOOK))):
         began = time.monotonic()
@@ -114,8 +115,12 @@ def _orphans(session: Session, keys: Collection[str]) -> list[str]:
     waiting = Archive.sha256.in_(set(sha256s.values())), Archive.state.in_(("ready", "leased"))
     wanted.update(filter(None, session.scalars(select(Archive.sha256).where(*waiting))))
     shards.difference_update(session.scalars(select(FeatureShard.key).where(FeatureShard.key.in_(shards))))
+    artifacts = {key: found[1] for key in keys if (found := _SHARED.fullmatch(key))}
+    versions = select(ModelVersion.artifact).where(ModelVersion.artifact.in_(set(artifacts.values())))
+    wanted.update(session.scalars(versions))
     torn = [key for key in keys if _TORN.fullmatch(key)]
-    return [*(key for key, sha256 in sha256s.items() if sha256 not in wanted), *shards, *torn]
+    named = [key for key, sha256 in (sha256s | artifacts).items() if sha256 not in wanted]
+    return [*named, *shards, *torn]
 
 
 def _touched_at(path: Path) -> float:

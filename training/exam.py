@@ -22,6 +22,7 @@ from training.run_progress import RunProgress
 from worker.card import Card
 from worker.classifier import load_head
 from worker.heads import Floats, Head, softmax
+from worker.shared_artifacts import ensure_artifact
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ def load_base(session: Session, place: RunPlace, version: ModelVersion) -> Exami
     Raises:
         ArtifactError: they are missing or damaged.
     """
+    ensure_artifact(place.blobs, place.data_dir, version.artifact)
     card, head = load_head(place.data_dir, version.artifact, version.card)
     label_ids = standing_label_ids(session, version.id)
     network = network_of(place.settings, place.data_dir, Card.model_validate(version.card), version.artifact)

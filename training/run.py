@@ -26,6 +26,7 @@ from training.run_progress import RunProgress
 from training.run_variants import Variants, beside_variants, gather_variants
 from training.tuning import Ground, tune, weights_to_tune
 from worker.card import Card
+from worker.shared_artifacts import share_artifact
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +154,7 @@ def _examine(place: RunPlace, base: _Base, trained: _Trained, progress: RunProgr
         name = next_name(session)
     card = make_card(name, trained.ground, trained.recipe, fitted, canaries, _metrics(report))
     published = publish(place.data_dir, card, fitted, canaries, network)
+    share_artifact(place.blobs, place.data_dir, published.artifact)
     return _Made(base.version, photos, exam, report, judge_exam(exam), published)
 
 

@@ -3,12 +3,14 @@
 import logging
 from pathlib import Path
 
+from db.blobs import Blobs
 from db.errors import PhototagError
 from db.model_versions import active_version, version_label_ids
 from db.schema import ModelVersion
 from db.session import Database
 from worker.classifier import Classifier, load_classifier
 from worker.settings import WorkerSettings
+from worker.shared_artifacts import ensure_artifact
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +25,19 @@ class ActiveClassifier:
         is_current: whether the loaded version is the active one, or was at the last look.
     """
 
-    def __init__(self, database: Database, settings: WorkerSettings, data_dir: Path) -> None:
+    def __init__(
+        self, database: Database, settings: WorkerSettings, data_dir: Path, blobs: Blobs | None = None
+    ) -> None:
+        """Loads nothing yet.
+
+        Args:
+            database: which version is active.
+            settings: of the network.
+            data_dir: where versions' files lie.
+            blobs: where other machines put them; None: nowhere.
+        """
         self._database = database
+        self._blobs = blobs
         self._settings = settings
         self._data_dir = data_dir
         self._refused_id: int | None = None
@@ -73,6 +86,8 @@ class ActiveClassifier:
 
     def _load(self, version: ModelVersion, label_ids: list[int]) -> None:
         try:
+            if self._blobs is not None:
+                ensure_artifact(self._blobs, self._data_dir, version.artifact)
             classifier = load_classifier(self._settings, self._data_dir, version.artifact, version.card)
         except PhototagError as error:
             self._refused_id = version.id

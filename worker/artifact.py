@@ -128,13 +128,20 @@ def publish_artifact(
         staged = Path(temporary) / "artifact"
         card = write_artifact(staged, card, head, block5)
         name = hashlib.sha256(card_bytes(card)).hexdigest()
-        for file in staged.iterdir():
-            file.chmod(0o444)
-        _sync_folder(staged)
-        if not (models / name).exists():
-            staged.rename(models / name)
-    _sync_folder(models)
+        put_in_place(staged, models / name)
     return name, card
+
+
+def put_in_place(staged: Path, folder: Path) -> None:
+    """Gives complete files their place, durably; files that are there already stay."""
+    for file in staged.iterdir():
+        with file.open("rb") as written:
+            os.fsync(written.fileno())
+        file.chmod(0o444)
+    _sync_folder(staged)
+    if not folder.exists():
+        staged.rename(folder)
+    _sync_folder(folder.parent)
 
 
 def card_bytes(card: Card) -> bytes:

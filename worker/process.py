@@ -52,7 +52,7 @@ class WorkerProcess:
         self._blobs = open_blobs(data_settings)
         device, self._chunk_size = _device(settings, queues)
         self._identity = WorkerIdentity(new_worker_id(), queues, device)
-        self._active = ActiveClassifier(self._database, settings, data_settings.data_dir)
+        self._active = ActiveClassifier(self._database, settings, data_settings.data_dir, self._blobs)
         self._pool = DecoderPool(settings.limits, _decoders(settings)) if TAGGING in queues else None
         self._tagger = self._make_tagger()
         self._app = make_app(settings.redis_url) if settings.redis_url else None

@@ -5,17 +5,27 @@ import re
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import redis
+from sqlalchemy import select
 
+from db.activations import activate_version
+from db.blobs import Blobs
+from db.model_versions import active_version, get_version
+from db.remote_store import RemoteStore
+from db.schema import Item
 from db.session import Database
 from tests.integration.accepting import accept, states
 from tests.integration.processes import ROOT, end, ended, start_worker, wait_until
 from tests.samples import numbered_photo, photo_folder, zip_of
+from tests.tinted import add_labelled, empty_tinted
+from tests.tinted_runs import claim
+from training.run import train
 
 PHOTOS = 40
 
@@ -50,6 +60,33 @@ def test_a_worker_without_a_broker_finds_its_work_in_the_database(database: Data
 
     with ended(start_worker(data_dir, database.url, None)):
         wait_until(lambda: states(database, batch_id) == {"tagged": 5}, 60, "five photos are tagged")
+
+
+def test_a_worker_on_another_machine_tags_with_a_version_that_was_trained_here(
+    database: Database, tmp_path: Path
+) -> None:
+    """Two data directories share a database and an object store; the version's files are fetched from there."""
+    here, there, store = (tmp_path / name for name in ("here", "there", "store"))
+    for folder in (here, there, store):
+        folder.mkdir()
+    world = empty_tinted(database, here)
+    shared = Blobs(RemoteStore(store.as_uri()), here / "staging")
+    world = replace(world, place=replace(world.place, blobs=shared))
+    add_labelled(world, range(45))
+    train(world.place, claim(world))
+    with database.transaction() as session:
+        version, before = get_version(session, "head-1"), active_version(session)
+        assert before is not None
+        activate_version(session, version.id, expected_id=before.id, user=None, reason="test")
+
+    with ended(start_worker(there, database.url, None, PHOTOTAG_BLOBS_URL=store.as_uri())):
+        batch_id = accept(database, photo_folder(tmp_path / "photos", 5))
+        wait_until(lambda: states(database, batch_id) == {"tagged": 5}, 90, "five photos are tagged")
+
+    assert [path.name for path in (there / "models").iterdir()] == [version.artifact]
+    with database.reading() as session:
+        mine = select(Item.model_version_id).where(Item.batch_id == batch_id)
+        assert set(session.scalars(mine)) == {version.id}
 
 
 def test_a_flushed_broker_delays_and_loses_nothing(sqlite_database: Database, valkey_url: str, data_dir: Path) -> None:
