@@ -9,13 +9,16 @@ starter version is active. Prints a JSON line for each run: seconds from its sta
 The first run of a library computes the features of the canary photos, so it loads the network: here the one that is named
 `first`, by the first recipe.
 
-2,000 photos on 2 cores with other programs at work on them (load 6 to 8), SQLite, one run each; seconds:
+2,000 photos on 2 cores with little else at work on them (load 1 to 2), SQLite, one run each; seconds:
 
                     in all    of the processor    begins    head    exam
-    gap, first        67.2                23.7      12.8    13.6    38.5
-    gap               26.6                11.8       7.7    10.2     7.9
-    flatten           39.2                30.5       7.7    26.9     4.1
-    gap-adam          43.1                28.4       4.7    30.5     7.4
+    gap, first        27.0                23.5       3.9     5.0    17.7
+    gap               14.1                11.8       4.7     5.3     3.5
+    flatten           36.2                33.1       4.8    28.2     2.8
+    gap-adam          25.9                28.7       3.7    17.9     4.0
+
+With six to eight other programs at work they took 67, 27, 39 and 43 s. `flatten` is over the 30 s that are wanted: a third of
+its fit goes into one decomposition of the products of all photos, nearly a third into the steps of L-BFGS.
 """
 
 import argparse
