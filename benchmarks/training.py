@@ -17,7 +17,7 @@ The first run of a library computes the features of the canary photos, so it loa
     flatten           36.2                33.1       4.8    28.2     2.8
     gap-adam          25.9                28.7       3.7    17.9     4.0
 
-With six to eight other programs at work they took 67, 27, 39 and 43 s. `flatten` is over the 30 s that are wanted: a third of
+At a load of 6 to 8 they took 67, 27, 39 and 43 s. `flatten` is over the 30 s that are wanted: a third of
 its fit goes into one decomposition of the products of all photos, nearly a third into the steps of L-BFGS.
 """
 
