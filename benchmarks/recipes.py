@@ -1,28 +1,28 @@
 """Recipes side by side on class folders: top-1, top-5 and seconds, over seeds that draw photos, folds and first weights.
 
-    python benchmarks/recipes.py PHOTOS --weights FILE --cache DIR [--sets landmarks,scenes] [--a-label 120] [--seeds 5]
+    python benchmarks/recipes.py PHOTOS --weights FILE --cache DIR [--sets landmarks,scenes] [--a-label 120]
+        [--of 300] [--seeds 5]
     python benchmarks/recipes.py PHOTOS --speed
 
-PHOTOS holds landmarks/{train,test} and scenes/{train,val}, FILE VGG16 weights (Keras notop). Each seed trains on nine
-tenths of the photos. Features are kept in DIR: with all of them there a run takes minutes. --speed fits 2,000 generated
-photos with ten labels instead.
+PHOTOS holds landmarks/{train,test} and scenes/{train,val}, FILE VGG16 weights (Keras notop). Each seed draws the photos to
+train on, --a-label of each label out of the first --of; where a label has fewer, all of them are taken, and seeds differ in
+folds, first weights and order only. Features are kept in DIR: with all of them there a run takes minutes. --speed fits 2,000
+generated photos with ten labels instead.
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from recipe_features import GEOMETRIES, class_features
 
+from training.candidate import head_of
 from training.dataset import FeatureSet, in_order_of
 from training.head_fit import fit_head
 from training.recipe import Recipe, load_recipe
-from worker.heads import LinearHead
 
 SETS = {"landmarks": ("train", "test"), "scenes": ("train", "val")}
-KEPT = 0.9  # share of the photos that a seed trains on
 SPEED_PHOTOS, SPEED_LABELS = 2000, 10
 
 
@@ -35,59 +35,61 @@ def main() -> None:
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--geometries", default=",".join(GEOMETRIES))
     parser.add_argument("--a-label", type=int, default=120, help="photos of each label to train on, at most")
+    parser.add_argument("--of", type=int, default=300, help="photos of each label to draw these from, at most")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--speed", action="store_true")
     options = parser.parse_args()
     if options.speed:
         measure_speed()
         return
-    print("| photos | geometry | recipe | top-1 | top-5 | seconds |\n|---|---|---|---|---|---|")
+    print("| set + test photos | geometry | recipe | photos | top-1 | top-5 | seconds |\n|---|---|---|---|---|---|---|")
     for name in options.sets.split(","):
         for geometry in options.geometries.split(","):
             train, test = (
-                class_features(options.photos / name / part, geometry, options.a_label, options.weights, options.cache)
+                class_features(options.photos / name / part, geometry, options.of, options.weights, options.cache)
                 for part in SETS[name]
             )
             test = in_order_of(train.labels, test)
             for recipe in recipes():
-                print(
-                    row(
-                        f"{name}, {len(train.targets)} + {len(test.targets)}",
-                        geometry,
-                        recipe,
-                        train,
-                        test,
-                        options.seeds,
-                    )
-                )
-                sys.stdout.flush()
+                found = [
+                    one_seed(recipe.model_copy(update={"seed": seed}), train, test, options.a_label)
+                    for seed in range(options.seeds)
+                ]
+                print(f"| {name} + {len(test.targets)} | {geometry} | {row(recipe.name, np.array(found))}", flush=True)
 
 
 def recipes() -> list[Recipe]:
-    """Both heads with both ways of fitting."""
-    adam = load_recipe("gap-adam")
+    """Those of the library that need no pass of the network, and two more pairs of head and method."""
+    default, adam = load_recipe(), load_recipe("gap-adam")
+    plain = default.model_copy(update={"name": "default without unit_length", "unit_length": False})
     flatten_adam = adam.model_copy(update={"name": "flatten-adam", "head": "flatten"})
-    return [load_recipe("gap"), load_recipe("flatten"), adam, flatten_adam]
+    return [default, plain, load_recipe("gap"), load_recipe("flatten"), adam, flatten_adam]
 
 
-def row(photos: str, geometry: str, recipe: Recipe, train: FeatureSet, test: FeatureSet, seeds: int) -> str:
-    """A line of the table: means over seeds, and how far seeds differ (standard deviation)."""
-    found = np.array([one_seed(recipe.model_copy(update={"seed": seed}), train, test) for seed in range(seeds)])
-    (top1, top5, seconds), spread = found.mean(axis=0), found.std(axis=0, ddof=1)
-    return f"| {photos} | {geometry} | {recipe.name} | {top1:.3f} ± {spread[0]:.3f} | {top5:.3f} | {seconds:.1f} |"
+def row(recipe: str, found: np.ndarray) -> str:
+    """The end of a line: means over seeds, and how far seeds differ (standard deviation)."""
+    (photos, top1, top5, seconds), spread = found.mean(axis=0), found.std(axis=0, ddof=1)
+    return f"{recipe} | {photos:.0f} | {top1:.3f} ± {spread[1]:.3f} | {top5:.3f} ± {spread[2]:.3f} | {seconds:.1f} |"
 
 
-def one_seed(recipe: Recipe, train: FeatureSet, test: FeatureSet) -> tuple[float, float, float]:
-    """Top-1, top-5 and the seconds of one fit."""
-    count = len(train.targets)
-    rows = np.sort(np.random.RandomState(recipe.seed).permutation(count)[: round(KEPT * count)])
+def drawn(targets: np.ndarray, a_label: int, seed: int) -> np.ndarray:
+    """Positions of the photos that a seed trains on, in order."""
+    chance = np.random.RandomState(seed)
+    return np.sort(
+        np.concatenate([chance.permutation(np.flatnonzero(targets == n))[:a_label] for n in np.unique(targets)])
+    )
+
+
+def one_seed(recipe: Recipe, train: FeatureSet, test: FeatureSet, a_label: int) -> tuple[int, float, float, float]:
+    """Photos trained on, top-1, top-5 and the seconds of one fit."""
+    rows = drawn(train.targets, a_label, recipe.seed)
     began = time.monotonic()
     fitted = fit_head(train.features[rows], train.targets[rows], rows, len(train.labels), recipe)
     seconds = time.monotonic() - began
-    head = LinearHead(fitted.head.weights, fitted.head.bias, averages=recipe.head == "gap")
+    head = head_of(fitted, recipe)
     order = np.argsort(-head.logits(test.features), axis=1)
     hits = order == test.targets[:, None]
-    return float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), seconds
+    return len(rows), float(hits[:, 0].mean()), float(hits[:, :5].any(axis=1).mean()), seconds
 
 
 def measure_speed() -> None:

@@ -41,7 +41,8 @@ def next_name(session: Session) -> str:
 
 def head_of(fitted: Fitted, recipe: Recipe) -> LinearHead:
     """The head as tagging applies it."""
-    return LinearHead(fitted.head.weights, fitted.head.bias, averages=recipe.head == "gap")
+    averages = recipe.head == "gap"
+    return LinearHead(fitted.head.weights, fitted.head.bias, averages, unit_length=recipe.unit_length)
 
 
 def make_card(
@@ -61,6 +62,7 @@ def make_card(
         backbone=network.card,
         decode_version=DECODE_VERSION,
         head=recipe.head,
+        unit_length=recipe.unit_length,
         labels=[list(photos.paths[label_id]) for label_id in photos.label_ids],
         temperature=fitted.temperature,
         threshold=fitted.threshold,

@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from db.errors import PhototagError
 from training.adam_fit import AdamCourse
+from training.discriminant_fit import DiscriminantCourse
 from training.epochs import Epoch
 from training.fit import FittedHead, choose_temperature, choose_threshold
 from training.held_out import HeldOut, Part
 from training.path_fit import PathCourse
 from training.recipe import Recipe
-from worker.heads import head_inputs, softmax
+from worker.heads import head_inputs, scaled, softmax
 
 Floats = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -37,7 +38,7 @@ class Fitted:
         threshold: first score under which a photo is shown as not sure; 1 where too few photos could be held out.
         curves: one for each epoch that was tried, in order.
         best: number of the epoch that the head stands for.
-        strength: the penalty of that epoch; None for adam.
+        strength: the strength of that epoch; None for adam.
         held_out: logits of each photo by a head that knows neither it nor its group, (n, labels).
         judged: whether a photo has such logits, (n,): its label may be known from its own group only.
         photos: how many were fitted; very many are thinned out by chance.
@@ -68,6 +69,9 @@ class Course(Protocol):
     def final(self, number: int, targets: Ints, labels: int) -> FittedHead:
         """The head of all photos after epoch `number`."""
         ...
+
+
+COURSES = {"discriminant": DiscriminantCourse, "lbfgs": PathCourse, "adam": AdamCourse}
 
 
 class _Best(NamedTuple):
@@ -108,7 +112,7 @@ def fit_head(
     rows = np.concatenate([kept + block * len(targets) for block in range(1 + recipe.augmented)])
     of_kept = np.tile(targets[kept], 1 + recipe.augmented)
     values = features[rows] if len(rows) < len(features) else features
-    values = head_inputs(values, averages=recipe.head == "gap") if values.ndim == 4 else values.astype(np.float32)
+    values = _inputs(values, recipe)
     held_out = HeldOut(
         of_kept,
         np.tile(groups[kept], 1 + recipe.augmented),
@@ -120,13 +124,13 @@ def fit_head(
     held_out.only(np.arange(len(rows)) < len(kept))  # variants are for fitting: nobody tags them
     if unseen is not None:
         held_out.only(np.tile(unseen[kept], 1 + recipe.augmented))
-    course: Course = (PathCourse if recipe.optimizer == "lbfgs" else AdamCourse)(values, recipe, stopping)
+    course: Course = COURSES[recipe.method](values, recipe, stopping)
     curves, best = _run(course, held_out, recipe, on_epoch)
     number = best.epoch.number if best else course.unjudged
     head = course.final(number, of_kept, labels)
     logits, judged = _of_all(len(targets), labels, kept, held_out, best)
     temperature, threshold = calibrate(logits[judged], targets[judged], recipe.wanted_accuracy)
-    strength = recipe.strengths[number - 1] if recipe.optimizer == "lbfgs" else None
+    strength = None if recipe.method == "adam" else recipe.strengths[number - 1]
     return Fitted(head, temperature, threshold, curves, number, strength, logits, judged, len(kept))
 
 
@@ -166,6 +170,12 @@ def _of_all(
     if best:
         logits[kept], judged[kept] = best.logits[: len(kept)], held_out.judged[: len(kept)]
     return logits, judged
+
+
+def _inputs(values: npt.NDArray[Any], recipe: Recipe) -> Floats:
+    if values.ndim == 4:
+        return head_inputs(values, averages=recipe.head == "gap", unit_length=recipe.unit_length)
+    return scaled(values.astype(np.float32)) if recipe.unit_length else values.astype(np.float32)
 
 
 def _thinned(photos: int, recipe: Recipe) -> Ints:

@@ -1,5 +1,6 @@
 """Recipes: how a head is trained. One TOML file each in `recipes/`, every value with its reason beside it."""
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -39,9 +40,12 @@ class Recipe(BaseModel):
         name: of the file, without its ending.
         title: one line for people.
         head: `gap` reads the mean of each channel, `flatten` every value.
-        optimizer: `lbfgs` goes from strong to weak penalties and takes the best; `adam` goes through the photos in
-            batches, with dropout and weight decay.
-        strengths: for lbfgs, L2 penalties per photo on standardised inputs, each weaker than the one before.
+        unit_length: whether what the head reads of a photo is divided by its length first.
+        method: `discriminant` and `lbfgs` (logistic regression) go from a strong to a weak `strength` and take the best;
+            `adam` goes through the photos in batches, with dropout and weight decay.
+        strengths: each weaker than the one before. For discriminant the share of the covariance within labels that is
+            replaced by one variance for all directions, at most 1; for lbfgs the L2 penalty per photo on standardised
+            inputs.
         weight_decay: for adam, the share of each weight that a step takes off, times the learning rate.
         dropout: for adam, the share of inputs that is left out of each step.
         epochs: for adam, at most so many times through all photos.
@@ -61,7 +65,8 @@ class Recipe(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     title: Annotated[str, Field(min_length=1, max_length=200)]
     head: Literal["gap", "flatten"]
-    optimizer: Literal["lbfgs", "adam"]
+    unit_length: bool = False
+    method: Literal["discriminant", "lbfgs", "adam"]
     strengths: Annotated[tuple[Positive, ...], Field(max_length=100)] = ()
     weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
@@ -78,11 +83,25 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _strengths_get_weaker(self) -> Self:
-        pairs = zip(self.strengths, self.strengths[1:], strict=False)
-        if (self.optimizer == "lbfgs" and not self.strengths) or any(first <= then for first, then in pairs):
-            msg = f"lbfgs needs strengths, each smaller than the one before. Received: {list(self.strengths)}"
+        most = 1.0 if self.method == "discriminant" else math.inf
+        pairs = zip((math.inf, *self.strengths), self.strengths, strict=False)
+        wrong = any(first <= then or then > most for first, then in pairs)
+        if wrong or (self.method != "adam" and not self.strengths):
+            msg = f"{self.method} needs strengths, each smaller than the one before. Received: {list(self.strengths)}"
             raise ValueError(msg)
         return self
+
+    @model_validator(mode="after")
+    def _discriminant_reads_means(self) -> Self:
+        if self.method == "discriminant" and self.head != "gap":
+            msg = "discriminant needs the covariance of all inputs: `head` must be gap, which has few"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Epochs at most."""
+        return self.epochs if self.method == "adam" else len(self.strengths)
 
 
 def recipe_names() -> list[str]:

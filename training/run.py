@@ -116,7 +116,7 @@ def _require_room(photos: RunPhotos, recipe: Recipe) -> None:
 
 
 def _fit(place: RunPlace, ground: Ground, variants: Variants, recipe: Recipe, progress: RunProgress) -> Fitted:
-    progress.begin("head", len(recipe.strengths) if recipe.optimizer == "lbfgs" else recipe.epochs)
+    progress.begin("head", recipe.steps)
     photos = ground.photos
     features = beside_variants(place.blobs, photos, variants, _inputs(place, photos, ground.network, recipe))
     groups = groups_of(photos.training)

@@ -1,6 +1,7 @@
 """Softmax regression by L-BFGS: one dense layer with an L2 penalty, fitted to the optimum."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, cast
 
@@ -61,7 +62,7 @@ def fit_softmax(
         if on_step:
             on_step()
 
-    with _blas().limit(limits=1, user_api="blas"):
+    with one_blas_thread():
         found = cast("Any", optimize).minimize(
             loss_and_gradient,
             (np.zeros(shape) if start is None else start).ravel(),
@@ -74,10 +75,14 @@ def fit_softmax(
     return layer
 
 
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Products on one thread: those of a fit are short, and threads wait for each other longer than they work.
+
+    Of 1,000 photos, 512 inputs and 10 labels L-BFGS takes 2 s on one thread of two busy cores, and 12 s on two.
+    """
+    return cast("AbstractContextManager[Any]", _blas().limit(limits=1, user_api="blas"))
+
+
 @cache
 def _blas() -> Any:
-    """The libraries whose threads wait for each other longer than they work: a fit is thousands of short products.
-
-    Of 1,000 photos, 512 inputs and 10 labels it takes 2 s on one thread of two busy cores, and 12 s on two.
-    """
     return cast("Any", threadpoolctl).ThreadpoolController()

@@ -51,6 +51,7 @@ class Card(BaseModel):
 
     Attributes:
         head: `flatten` and `gap` are one softmax layer; `vgg-top` is fc1, fc2 and predictions of VGG16.
+        unit_length: whether what a one-layer head reads is divided by its length first.
         head_sha256: of head.safetensors; None when the head comes with the backbone's weights.
         labels: outputs in order, each with its parents first.
         temperature: logits are divided by it before softmax.
@@ -67,6 +68,7 @@ class Card(BaseModel):
     backbone: BackboneCard
     decode_version: str
     head: Literal["flatten", "gap", "vgg-top"]
+    unit_length: bool = False
     head_sha256: Sha256 | None = None
     labels: Annotated[list[LabelPath], Field(min_length=2)]
     temperature: Annotated[float, Field(gt=0.0, le=100.0, allow_inf_nan=False)]

@@ -27,9 +27,10 @@ class LinearHead:
     weights: Floats  # (inputs, labels)
     bias: Floats  # (labels,)
     averages: bool
+    unit_length: bool = False
 
     def logits(self, features: Features) -> Floats:
-        return head_inputs(features, averages=self.averages) @ self.weights + self.bias
+        return head_inputs(features, averages=self.averages, unit_length=self.unit_length) @ self.weights + self.bias
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,22 @@ class VggTop:
 
 def linear_head(artifact: Artifact) -> LinearHead:
     """The head of a checked artifact."""
-    return LinearHead(artifact.head["weights"], artifact.head["bias"], averages=artifact.card.head == "gap")
+    card = artifact.card
+    averages = card.head == "gap"
+    return LinearHead(artifact.head["weights"], artifact.head["bias"], averages, unit_length=card.unit_length)
 
 
-def head_inputs(features: Features, *, averages: bool) -> Floats:
-    """What a one-layer head reads: (n, channels) means, or all (n, h * w * channels) values."""
+def head_inputs(features: Features, *, averages: bool, unit_length: bool = False) -> Floats:
+    """What a one-layer head reads: (n, channels) means, or all (n, h * w * channels) values; see `scaled`."""
     values = features.astype(np.float32)
-    return values.mean(axis=(1, 2)) if averages else values.reshape(len(values), -1)
+    values = values.mean(axis=(1, 2)) if averages else values.reshape(len(values), -1)
+    return scaled(values) if unit_length else values
+
+
+def scaled(values: Floats) -> Floats:
+    """Rows divided by their Euclidean length: a faint picture reads like a strong one of the same thing. (n, inputs)"""
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    return values / np.maximum(lengths, np.finfo(np.float32).tiny)
 
 
 def softmax(logits: Floats, temperature: float) -> Floats:

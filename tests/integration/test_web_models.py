@@ -67,7 +67,7 @@ def test_a_run_is_started_seen_and_cancelled(pages: Pages, admin: httpx.Client) 
         claimed = claim_run(session, "w", 60)
         assert claimed is not None
         assert claimed.id == run_id
-        assert claimed.recipe["optimizer"]
+        assert claimed.recipe["method"]
         assert report_progress(session, claimed, "head", 3, 11, [EPOCH])
 
     seen = admin.get(f"/api/models/runs/{run_id}").json()
