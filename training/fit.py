@@ -98,7 +98,7 @@ def choose_temperature(logits: Floats, targets: Targets) -> float:
     def loss(power: float) -> float:
         return log_loss(logits / 10.0**power, targets)
 
-    found = cast("Any", optimize).minimize_scalar(loss, bounds=(-1.0, 2.0), options={"xatol": 0.002})
+    found = cast("Any", optimize).minimize_scalar(loss, bounds=(-1.0, 1.0), options={"xatol": 0.002})
     return round(10.0 ** float(found.x), 4)
 
 

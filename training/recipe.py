@@ -92,9 +92,12 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _discriminant_reads_means(self) -> Self:
+    def _parts_go_together(self) -> Self:
         if self.method == "discriminant" and self.head != "gap":
             msg = "discriminant needs the covariance of all inputs: `head` must be gap, which has few"
+            raise ValueError(msg)
+        if self.tuning is not None and self.unit_length:
+            msg = "`tuning` trains block 5 through a head that reads values as they are: leave `unit_length` out"
             raise ValueError(msg)
         return self
 

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from db.errors import PhototagError
+from training.candidate import head_of as head_as_tagging_applies_it
 from training.epochs import Epoch, StoppedError
 from training.head_fit import Fitted, fit_head
 from training.held_out import assign_folds
 from training.recipe import Recipe, load_recipe
 from worker.heads import LinearHead, softmax
 
-RECIPES = ["gap", "flatten", "gap-adam"]
+RECIPES = ["default", "gap", "flatten", "gap-adam"]
 KINDS = 4
 
 
@@ -31,7 +32,7 @@ def recipe(name: str, **changes: object) -> Recipe:
 
 
 def head_of(fitted: Fitted, name: str) -> LinearHead:
-    return LinearHead(fitted.head.weights, fitted.head.bias, averages=load_recipe(name).head == "gap")
+    return head_as_tagging_applies_it(fitted, load_recipe(name))
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -129,14 +130,15 @@ def test_folds_keep_groups_whole_and_labels_even() -> None:
     assert assign_folds(np.array([0, 1]), np.array([7, 7]), 5, seed=0).tolist() == [0, 0]
 
 
-def test_labels_that_are_rare_count_as_much_as_others_when_the_recipe_says_so() -> None:
+@pytest.mark.parametrize("name", ["default", "gap"])
+def test_labels_that_are_rare_count_as_much_as_others_when_the_recipe_says_so(name: str) -> None:
     """Of 95 and 5 photos that overlap, the rare label is found more often."""
     chance = np.random.RandomState(0)
     targets = np.repeat([0, 1], [190, 10])
     features = (chance.standard_normal((200, 8)) + targets[:, None] * 0.7).astype(np.float32)
     found = {}
     for balanced in (False, True):
-        fitted = fit_head(features, targets, np.arange(200), 2, recipe("gap", class_weights=balanced))
+        fitted = fit_head(features, targets, np.arange(200), 2, recipe(name, class_weights=balanced, unit_length=False))
         found[balanced] = (fitted.head.logits(features).argmax(axis=1) == 1)[targets == 1].mean()
 
     assert found[True] > found[False]

@@ -30,8 +30,20 @@ def test_a_name_that_is_no_recipe_is_answered_with_those_that_are() -> None:
         load_recipe("../recipes/gap")
 
 
-@pytest.mark.parametrize("change", [{"strengths": [1e-3, 1e-2]}, {"strengths": []}, {"dropuot": 0.5}, {"folds": 1}])
-def test_a_recipe_with_a_mistake_is_refused(change: dict[str, object]) -> None:
-    """Penalties that get stronger, none at all, a misspelt name, nothing to hold out."""
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("gap", {"strengths": [1e-3, 1e-2]}),
+        ("gap", {"strengths": []}),
+        ("gap", {"dropuot": 0.5}),
+        ("gap", {"folds": 1}),
+        ("default", {"strengths": []}),
+        ("default", {"strengths": [1.5, 0.5]}),
+        ("default", {"head": "flatten"}),
+        ("vgg16-finetune", {"unit_length": True}),
+    ],
+)
+def test_a_recipe_with_a_mistake_is_refused(name: str, change: dict[str, object]) -> None:
+    """Strengths that get stronger, none at all, more than all; a misspelt name, nothing to hold out, parts that clash."""
     with pytest.raises(ValidationError):
-        Recipe.model_validate(load_recipe("gap").model_dump() | change)
+        Recipe.model_validate(load_recipe(name).model_dump() | change)

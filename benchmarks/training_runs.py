@@ -1,6 +1,6 @@
 """Training runs on photos whose features are there, each in a process of its own as the training worker starts it.
 
-    python -m benchmarks.training [--photos 2000] [--recipes gap,flatten,gap-adam] [--only sqlite|postgres]
+    python -m benchmarks.training_runs [--photos 2000] [--recipes gap,flatten,gap-adam] [--only sqlite|postgres]
 
 Photos are rows with generated features of VGG16's shape (7, 7, 512) in shards of 64 and labels that a person gave; the
 starter version is active. Prints a JSON line for each run: seconds from its start to its end, by stage as its row says it.
