@@ -59,11 +59,10 @@ def main() -> None:
 
 
 def recipes() -> list[Recipe]:
-    """Those of the library that need no pass of the network, and two more pairs of head and method."""
-    default, adam = load_recipe(), load_recipe("gap-adam")
+    """Those of the library that need no pass of the network, and what the default would be without its scaling."""
+    default = load_recipe()
     plain = default.model_copy(update={"name": "default without unit_length", "unit_length": False})
-    flatten_adam = adam.model_copy(update={"name": "flatten-adam", "head": "flatten"})
-    return [default, plain, load_recipe("gap"), load_recipe("flatten"), adam, flatten_adam]
+    return [default, plain, *map(load_recipe, ("gap", "flatten", "gap-adam"))]
 
 
 def row(recipe: str, found: np.ndarray) -> str:
