@@ -77,7 +77,9 @@ class TrainingRun(Base):
     created_at: Mapped[Instant]
     started_at: Mapped[Instant | None]
     finished_at: Mapped[Instant | None]
-    stage: Mapped[str] = mapped_column(String(16), default="", comment="what it is at: snapshot, features, head, exam")
+    stage: Mapped[str] = mapped_column(
+        String(16), default="", comment="what it is at: features, snapshot, frozen, tuning, variants, head, exam"
+    )
     done: Mapped[int] = mapped_column(default=0, comment="of the stage, out of `total`")
     total: Mapped[int] = mapped_column(default=0)
     curves: Mapped[list[Any]] = mapped_column(JSON, default=list, comment="one entry an epoch, as training.head_fit")

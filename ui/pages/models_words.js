@@ -4,7 +4,7 @@ import { h, percent } from "./dom.js";
 
 export const STATES = { queued: "waits", running: "training", done: "done", failed: "failed", cancelled: "cancelled" };
 export const STAGES = {
-  "": "Starting", snapshot: "Collecting labelled photos", features: "Computing features", frozen: "Running photos through the blocks that stay", tuning: "Training block 5", head: "Training the head", exam: "Examining on held-out photos", publish: "Writing the version",
+  "": "Starting", snapshot: "Collecting labelled photos", features: "Computing features", frozen: "Running photos through the blocks that stay", tuning: "Training block 5", variants: "Changed variants of the photos to train on", head: "Training the head", exam: "Examining on held-out photos", publish: "Writing the version",
 };
 export const GATES = { better: "better", not_better: "not better", thin: "too little evidence" };
 

@@ -118,7 +118,12 @@ def _make_runs() -> None:
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("started_at", TIME, nullable=True),
         sa.Column("finished_at", TIME, nullable=True),
-        sa.Column("stage", sa.String(16), nullable=False, comment="what it is at: snapshot, features, head, exam"),
+        sa.Column(
+            "stage",
+            sa.String(16),
+            nullable=False,
+            comment="what it is at: features, snapshot, frozen, tuning, variants, head, exam",
+        ),
         sa.Column("done", sa.Integer(), nullable=False, comment="of the stage, out of `total`"),
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("curves", sa.JSON(), nullable=False, comment="one entry an epoch, as training.head_fit"),
