@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
-from sqlalchemy import Row, delete, func, insert, select
+from sqlalchemy import Row, Select, delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from db.blobs import Blobs
@@ -130,6 +130,15 @@ def feature_addresses(session: Session, space: str, photo_ids: Collection[int]) 
         group = PhotoFeatures.space == space, PhotoFeatures.photo_id.in_(ids[start : start + GROUP])
         found += session.execute(query.where(*group)).all()
     return sorted(found, key=lambda address: (address.key, address.row))
+
+
+def beside_addresses(query: Select[*tuple[Any, ...]], space: str) -> Select[*tuple[Any, ...]]:
+    """A query of photos with where the features of each in `space` lie: key, rows, row; null where there are none."""
+    return (
+        query.add_columns(FeatureShard.key, FeatureShard.rows, PhotoFeatures.row)
+        .outerjoin(PhotoFeatures, (PhotoFeatures.photo_id == Photo.id) & (PhotoFeatures.space == space))
+        .outerjoin(FeatureShard, FeatureShard.id == PhotoFeatures.shard_id)
+    )
 
 
 def read_shard(blobs: Blobs, shard: ShardFile) -> Features:

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
+from db.features import beside_addresses
 from db.labels import label_paths
 from db.merged_labels import standing_for
-from db.schema import FeatureShard, Label, Photo, PhotoFeatures, PhotoHash, PhotoSubset, Snapshot, SnapshotPhoto
+from db.schema import Label, Photo, PhotoFeatures, PhotoHash, PhotoSubset, Snapshot, SnapshotPhoto
 from db.session import utc_now
 from db.statements import insert_missing, table_of
 
@@ -45,20 +46,15 @@ def labelled_now(session: Session, space: str) -> Sequence[Row[*tuple[Any, ...]]
             target.id.label("label_id"),
             PhotoSubset.subset,
             PhotoHash.group_id,
-            FeatureShard.key,
-            FeatureShard.rows,
-            PhotoFeatures.row,
         )
         .join(said.id.table, said.id == Photo.shown_label_id)
         .join(target.id.table, target.id == standing_for(said))
         .outerjoin(PhotoSubset, PhotoSubset.photo_id == Photo.id)
         .outerjoin(PhotoHash, PhotoHash.photo_id == Photo.id)
-        .outerjoin(PhotoFeatures, (PhotoFeatures.photo_id == Photo.id) & (PhotoFeatures.space == space))
-        .outerjoin(FeatureShard, FeatureShard.id == PhotoFeatures.shard_id)
         .where(Photo.reviewed_at.is_not(None), Photo.review_state == "labelled", target.retired_at.is_(None))
-        .order_by(PhotoFeatures.shard_id, PhotoFeatures.row, Photo.id)
     )
-    return session.execute(query).all()
+    ordered = beside_addresses(query, space).order_by(PhotoFeatures.shard_id, PhotoFeatures.row, Photo.id)
+    return session.execute(ordered).all()
 
 
 def snapshot_photos(session: Session, snapshot_id: int, space: str) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -73,18 +69,13 @@ def snapshot_photos(session: Session, snapshot_id: int, space: str) -> Sequence[
             SnapshotPhoto.label_id,
             SnapshotPhoto.subset,
             PhotoHash.group_id,
-            FeatureShard.key,
-            FeatureShard.rows,
-            PhotoFeatures.row,
         )
         .join(SnapshotPhoto, SnapshotPhoto.photo_id == Photo.id)
         .outerjoin(PhotoHash, PhotoHash.photo_id == Photo.id)
-        .outerjoin(PhotoFeatures, (PhotoFeatures.photo_id == Photo.id) & (PhotoFeatures.space == space))
-        .outerjoin(FeatureShard, FeatureShard.id == PhotoFeatures.shard_id)
         .where(SnapshotPhoto.snapshot_id == snapshot_id)
         .order_by(Photo.sha256)
     )
-    return session.execute(query).all()
+    return session.execute(beside_addresses(query, space)).all()
 
 
 def freeze_snapshot(session: Session, entries: Sequence[SnapshotEntry]) -> Snapshot:

@@ -6,9 +6,10 @@ What decides is in `training.holdout`; here is what it is told, and where its an
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
+from db.features import beside_addresses
 from db.schema import FeatureShard, Photo, PhotoFeatures, PhotoHash, PhotoSubset, Review
 from db.session import utc_now
 from db.shown import LABELLED
@@ -33,16 +34,11 @@ def labelled_ever(session: Session, space: str) -> Sequence[Row[*tuple[Any, ...]
             PhotoHash.phash,
             PhotoHash.group_id,
             PhotoSubset.subset,
-            FeatureShard.key,
-            FeatureShard.rows,
-            PhotoFeatures.row,
         )
         .select_from(Review)
         .join(Photo, Photo.id == Review.photo_id)
         .outerjoin(PhotoSubset, PhotoSubset.photo_id == Photo.id)
         .outerjoin(PhotoHash, PhotoHash.photo_id == Photo.id)
-        .outerjoin(PhotoFeatures, _features_of_photo(space))
-        .outerjoin(FeatureShard, FeatureShard.id == PhotoFeatures.shard_id)
         .where(Review.verdict.in_(LABELLED))
         .group_by(
             *(Photo.id, Photo.sha256, PhotoHash.phash, PhotoHash.group_id, PhotoSubset.subset),
@@ -50,7 +46,7 @@ def labelled_ever(session: Session, space: str) -> Sequence[Row[*tuple[Any, ...]
         )
         .order_by(func.min(Review.action_id), Photo.sha256)
     )
-    return session.execute(query).all()
+    return session.execute(beside_addresses(query, space)).all()
 
 
 def record_subsets(session: Session, subsets: Mapping[int, str]) -> None:
@@ -73,7 +69,3 @@ def _held(session: Session, photo_ids: Sequence[int]) -> list[int]:
     """Those that exist, until the transaction ends; one that is being deleted counts as deleted."""
     present = select(Photo.id).where(Photo.id.in_(photo_ids)).order_by(Photo.id)
     return list(session.scalars(present.with_for_update(read=True, key_share=True, skip_locked=True)))
-
-
-def _features_of_photo(space: str) -> ColumnElement[bool]:
-    return (PhotoFeatures.photo_id == Photo.id) & (PhotoFeatures.space == space)

@@ -70,7 +70,9 @@ def tuning_cost(session: Session, recipe: dict[str, Any]) -> TuningCost | None:
     tuning: dict[str, Any] | None = recipe.get("tuning")
     if tuning is None:
         return None
-    _require_vgg16(session)
+    active = active_version(session)
+    backbone: dict[str, Any] = (active.card.get("backbone") or {}) if active is not None else {}
+    require_vgg16(backbone.get("architecture", "vgg16"))
     labels = readiness(session).labels
     undecided = sum(label.undecided for label in labels)
     held_out = round(undecided * HOLDOUT_SHARE)
@@ -106,10 +108,12 @@ def measured_rate(session: Session) -> float | None:
     return photos / seconds if counted >= FEWEST else None
 
 
-def _require_vgg16(session: Session) -> None:
-    active = active_version(session)
-    backbone: dict[str, Any] = (active.card.get("backbone") or {}) if active is not None else {}
-    network = backbone.get("architecture", "vgg16")
+def require_vgg16(network: str) -> None:
+    """Says that no other architecture can be trained.
+
+    Raises:
+        ConflictError: it is another.
+    """
     if network != "vgg16":
         msg = (
             "This recipe trains block 5 of VGG16, and the active version stands on another network. Activate a version"

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.epochs import StoppedError
-from training.fit import FittedHead, standardise
+from training.fit import FittedHead, for_plain_inputs, standardise
 from training.held_out import Part, make_part, spread
 from training.recipe import Recipe
 
@@ -41,8 +41,7 @@ class AdamCourse:
         for epoch in range(1, number + 1):
             layer.run_epoch(epoch)
         full = spread(layer.values(), part.present, labels)
-        weights = full[:-1] * self._scale[:, None]
-        return FittedHead(weights.astype(np.float32), (full[-1] - self._mean @ weights).astype(np.float32))
+        return for_plain_inputs(full[:-1], full[-1], self._mean, self._scale)
 
     def _begin(self, part: Part, fold: int) -> "_Layer":
         return _Layer(self.inputs, part, self._recipe, fold, self._stopping)

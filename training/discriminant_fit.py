@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.epochs import StoppedError
-from training.fit import FittedHead, standardise
+from training.fit import FittedHead, for_plain_inputs, standardise
 from training.held_out import Part, make_part, spread
 from training.recipe import Recipe
 from training.softmax import one_blas_thread
@@ -55,8 +55,7 @@ class DiscriminantCourse:
         """The head of all photos under shrinkage `number`."""
         part = make_part(targets, np.arange(len(targets)), balanced=self._recipe.class_weights)
         full = spread(_layer(self._spread(part), self._recipe.strengths[number - 1]), part.present, labels)
-        weights = full[:-1] * self._scale[:, None]
-        return FittedHead(weights.astype(np.float32), (full[-1] - self._mean @ weights).astype(np.float32))
+        return for_plain_inputs(full[:-1], full[-1], self._mean, self._scale)
 
     def _spread(self, part: Part) -> _Spread:
         if self._stopping():

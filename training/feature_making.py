@@ -1,29 +1,29 @@
 """Computes features of photos that lack them: decoded in helper processes, as tagging does, and kept as it keeps them."""
 
-import faulthandler
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from db.blobs import Blobs, full_disk_noticed
 from db.errors import BlobMissingError, Refusal
 from db.feature_codes import pooled
-from db.features import forget_features, record_shard, store_shard
+from db.features import ShardFile, forget_features, record_shard, store_shard
 from db.near_duplicates import record_hashes
 from db.places import Place, best_places
 from db.session import Database
 from training.networks import Network
-from worker.backbone import Backbone
 from worker.decoder_pool import DecoderPool
 from worker.decoder_process import Source
 from worker.decoding import Decoded
+from worker.hanging import ends_when_hung
 from worker.heads import Features, Floats
 
 log = logging.getLogger(__name__)
+
+Store = Callable[[Blobs, str, Features], ShardFile]
 
 # Photos given to the network at once, and kept in one file.
 CHUNK = 16
@@ -74,7 +74,8 @@ def make_features(
     with DecoderPool(settings.limits, settings.decoders or 1, previews=()) as pool:
         for chunk in decoded_chunks(database, blobs, pool, photo_ids, on_photos):
             pixels = np.stack([photo.pixels for _, photo in chunk])  # (n, 224, 224, 3)
-            features = network_features(backbone, pixels, settings.chunk_limit_s)
+            with ends_when_hung(settings.chunk_limit_s):
+                features = backbone.features(pixels)  # (n, h, w, c)
             ids = [place.photo_id for place, _ in chunk]
             means.update(zip(ids, pooled(features), strict=True))
             shard.photo_ids += ids
@@ -87,14 +88,6 @@ def make_features(
     if shard.photo_ids:
         keep_shard(database, blobs, network.space, shard)
     return means
-
-
-def network_features(backbone: Backbone, pixels: npt.NDArray[np.uint8], limit_s: float) -> Features:
-    """Features of (n, 224, 224, 3). A pass that takes longer than `limit_s` hangs, and ends this process."""
-    faulthandler.dump_traceback_later(limit_s, exit=True)
-    features = backbone.features(pixels)  # (n, h, w, c)
-    faulthandler.cancel_dump_traceback_later()
-    return features
 
 
 def decoded_chunks(
@@ -130,10 +123,10 @@ def _sources(blobs: Blobs, places: Sequence[Place], on_photos: Callable[[int], N
         yield place, Source(content, place.sha256)
 
 
-def keep_shard(database: Database, blobs: Blobs, space: str, shard: Shard) -> None:
+def keep_shard(database: Database, blobs: Blobs, space: str, shard: Shard, store: Store = store_shard) -> None:
     """Writes the features to a file, and says where each photo's are; it had none, or lost them."""
     with full_disk_noticed():
-        stored = store_shard(blobs, space, np.concatenate(shard.features))
+        stored = store(blobs, space, np.concatenate(shard.features))
     with database.transaction() as session:
         forget_features(session, space, shard.photo_ids)
         record_shard(session, space, stored, shard.photo_ids)

@@ -42,6 +42,12 @@ def standardise(inputs: Floats) -> tuple[Floats, Floats]:
     return inputs.mean(axis=0), 1.0 / (np.maximum(deviation, floor) * math.sqrt(inputs.shape[1]))
 
 
+def for_plain_inputs(kernel: Floats, bias: Floats, mean: Floats, scale: Floats) -> FittedHead:
+    """The head for inputs as they come, of a layer fitted to standardised ones; `mean`, `scale`: see `standardise`."""
+    weights = kernel * scale[:, None]
+    return FittedHead(weights.astype(np.float32), (bias - mean @ weights).astype(np.float32))
+
+
 class Inputs:
     """Photos made ready for fits: standardised, and reduced when they are few.
 
@@ -64,8 +70,7 @@ class Inputs:
         kernel, bias = layer[:-1], layer[-1]
         if self._back is not None:
             kernel = self._centred.T @ (self._back @ kernel).astype(np.float32)
-        weights = kernel * self._scale[:, None]
-        return FittedHead(weights.astype(np.float32), (bias - self._mean @ weights).astype(np.float32))
+        return for_plain_inputs(kernel, bias, self._mean, self._scale)
 
 
 class Fitting:

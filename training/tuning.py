@@ -1,6 +1,5 @@
 """The part of a run that trains block 5 of VGG16 on the library's photos: a network of its own, with its own features."""
 
-import faulthandler
 import logging
 import time
 from collections.abc import Sequence
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from db.errors import PhototagError
 from db.garbage import SPACE, queue_garbage
+from db.tuning_cost import require_vgg16
 from training.block4 import Block4File
 from training.feature_making import SHARD, Shard, decoded_chunks, keep_shard, make_features
 from training.networks import Network, tuned_network
@@ -22,6 +21,7 @@ from training.run_progress import RunProgress
 from worker.backbone import base_weights
 from worker.block5 import NAMES, Layer
 from worker.decoder_pool import DecoderPool
+from worker.hanging import ends_when_hung
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,9 @@ def weights_to_tune(network: Network) -> list[Layer]:
 
     Raises:
         ArtifactError: they are missing, or not those of the network.
-        PhototagError: the network is not VGG16.
+        ConflictError: the network is not VGG16.
     """
-    if network.card.architecture != "vgg16":
-        msg = (
-            "This recipe trains block 5 of VGG16, and the active version stands on another network. Activate a version"
-            f" that stands on VGG16, or choose another recipe. Received: {network.card.architecture}"
-        )
-        raise PhototagError(msg)
+    require_vgg16(network.card.architecture)
     return base_weights(network.settings, network.data_dir, network.card)
 
 
@@ -124,9 +119,8 @@ def _through_frozen_part(
     done: list[PhotoRow] = []
     with DecoderPool(settings.limits, settings.decoders or 1, previews=()) as pool:
         for chunk in decoded_chunks(place.database, place.blobs, pool, list(by_id), progress.advance):
-            faulthandler.dump_traceback_later(settings.chunk_limit_s, exit=True)
-            outputs = compute(np.stack([photo.pixels for _, photo in chunk]))  # (n, 14, 14, 512)
-            faulthandler.cancel_dump_traceback_later()
+            with ends_when_hung(settings.chunk_limit_s):
+                outputs = compute(np.stack([photo.pixels for _, photo in chunk]))  # (n, 14, 14, 512)
             file.append(outputs)
             done += [by_id[found.photo_id] for found, _ in chunk]
             progress.advance(len(chunk))

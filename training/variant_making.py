@@ -5,15 +5,16 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
-from db.blobs import Blobs, full_disk_noticed
+from db.blobs import Blobs
 from db.feature_codes import pooled
 from db.feature_spaces import variant_space
-from db.features import forget_features, record_shard, store_variants
+from db.features import store_variants
 from db.session import Database
-from training.feature_making import SHARD, Shard, decoded_chunks, network_features
+from training.feature_making import SHARD, Shard, decoded_chunks, keep_shard
 from training.networks import Network
 from training.variants import draw_variant
 from worker.decoder_pool import DecoderPool
+from worker.hanging import ends_when_hung
 from worker.heads import Floats
 
 
@@ -52,25 +53,17 @@ def make_variants(
                 if not photos:
                     continue
                 pixels = np.stack([draw_variant(photo.pixels, place.sha256, number) for place, photo in photos])
-                features = network_features(backbone, pixels, settings.chunk_limit_s)  # (n, h, w, c)
+                with ends_when_hung(settings.chunk_limit_s):
+                    features = backbone.features(pixels)  # (n, h, w, c)
                 ids = [place.photo_id for place, _ in photos]
                 means[number].update(zip(ids, pooled(features), strict=True))
                 shard.photo_ids += ids
                 shard.features.append(features)
                 if len(shard.photo_ids) >= SHARD:
-                    _keep(database, blobs, variant_space(network.space, number), shard)
+                    keep_shard(database, blobs, variant_space(network.space, number), shard, store_variants)
                     shards[number] = Shard()
                 on_variants(len(ids))
     for number, shard in shards.items():
-        _keep(database, blobs, variant_space(network.space, number), shard)
+        if shard.photo_ids:
+            keep_shard(database, blobs, variant_space(network.space, number), shard, store_variants)
     return means
-
-
-def _keep(database: Database, blobs: Blobs, space: str, shard: Shard) -> None:
-    if not shard.photo_ids:
-        return
-    with full_disk_noticed():
-        stored = store_variants(blobs, space, np.concatenate(shard.features))
-    with database.transaction() as session:
-        forget_features(session, space, shard.photo_ids)
-        record_shard(session, space, stored, shard.photo_ids)

@@ -1,6 +1,5 @@
 """From a chunk of decoded photos to what is written of it: features, scores, top five."""
 
-import faulthandler
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -14,6 +13,7 @@ from db.items import ClaimedItem, Finished, Refused
 from db.predictions import Tagged
 from worker.active import ActiveClassifier
 from worker.decoding import Decoded
+from worker.hanging import ends_when_hung
 from worker.writing import FinishedChunk
 
 log = logging.getLogger(__name__)
@@ -106,11 +106,8 @@ class ChunkInference:
 
     def _guarded_features(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
         """Features of a chunk; a network that hangs ends this process, and the sweep brings the items back."""
-        faulthandler.dump_traceback_later(self._chunk_limit_s, exit=True)
-        try:
+        with ends_when_hung(self._chunk_limit_s):
             return self._active.loaded.features(np.stack(pixels))  # (n, 224, 224, 3) -> (n, h, w, c)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
 
     def _results(
         self, items: Sequence[ClaimedItem], features: np.ndarray, facts: Sequence[PhotoFacts | None]
