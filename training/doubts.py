@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from cleanlab import filter as cleanlab_filter
 from cleanlab import rank
-from sklearn.model_selection import StratifiedGroupKFold
 
 from db.doubts import Doubt
 from training.fit import FOLDS, SEED, Fitting, Floats, choose_temperature
+from training.held_out import assign_folds
 from worker.heads import softmax
 
 Ints = npt.NDArray[np.int64]
@@ -103,9 +103,9 @@ def _held_out_logits(
 def _folds(photos: LabelledPhotos, targets: Ints) -> Iterator[tuple[Ints, Ints]]:
     """Rows to fit, and rows to judge by the head."""
     chance = np.random.RandomState(SEED)
-    folds: Any = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
-    for fitted, held_out in folds.split(photos.vectors, targets, photos.groups):
-        yield chance.permutation(fitted)[:MOST_FITTED], held_out
+    folds = assign_folds(targets, photos.groups, FOLDS, SEED)
+    for number in range(int(folds.max()) + 1):
+        yield chance.permutation(np.flatnonzero(folds != number))[:MOST_FITTED], np.flatnonzero(folds == number)
 
 
 def _judge(targets: Ints, logits: Floats) -> tuple[Flags, Floats]:

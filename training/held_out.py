@@ -74,19 +74,18 @@ class HeldOut:
         """Judges no photo but these."""
         self.judged &= rows
 
-    def logits(self, inputs: Floats, layers: Sequence[Floats]) -> Floats:
-        """Of each photo by the head that does not know it, (n, labels). `layers` are in the order of `parts`."""
-        logits = np.zeros((len(inputs), self._labels), np.float32)
-        for part, left_out, layer in zip(self.parts, self._left_out, layers, strict=True):
-            logits[left_out] = inputs[left_out] @ spread(layer, part.present, self._labels)[:-1]
-            logits[left_out] += spread(layer, part.present, self._labels)[-1]
-        return logits
-
     def epoch(self, number: int, inputs: Floats, layers: Sequence[Floats]) -> tuple[Epoch, Floats]:
-        """How heads stand, and their logits of the photos they do not know."""
-        fitted = [_loss_and_accuracy(inputs, part, layer) for part, layer in zip(self.parts, layers, strict=True)]
+        """How heads stand, and of each photo the logits (n, labels) of the one that does not know it.
+
+        `layers` are in the order of `parts`.
+        """
+        fitted: list[tuple[float, float]] = []
+        logits = np.full((len(inputs), self._labels), UNKNOWN, np.float32)
+        for part, left_out, layer in zip(self.parts, self._left_out, layers, strict=True):
+            said = inputs @ layer[:-1] + layer[-1]  # of all photos at once: picking rows of the inputs copies them
+            fitted.append(_loss_and_accuracy(said[part.rows], part.targets))
+            logits[np.ix_(left_out, part.present)] = said[left_out]
         loss, accuracy = np.mean(fitted, axis=0).tolist()
-        logits = self.logits(inputs, layers)
         if not self.judged.any():
             return Epoch(number, loss, accuracy, None, None), logits
         judged, targets = logits[self.judged], self._targets[self.judged]
@@ -118,6 +117,5 @@ def assign_folds(targets: Ints, groups: Ints, folds: int, seed: int) -> Ints:
     return fold_of_group[of_each]
 
 
-def _loss_and_accuracy(inputs: Floats, part: Part, layer: Floats) -> tuple[float, float]:
-    logits = inputs[part.rows] @ layer[:-1] + layer[-1]
-    return log_loss(logits, part.targets), float((logits.argmax(axis=1) == part.targets).mean())
+def _loss_and_accuracy(logits: Floats, targets: Ints) -> tuple[float, float]:
+    return log_loss(logits, targets), float((logits.argmax(axis=1) == targets).mean())

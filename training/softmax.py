@@ -13,8 +13,11 @@ from scipy import optimize
 Floats = npt.NDArray[Any]
 Targets = npt.NDArray[np.int64]
 
-# Largest part of the gradient, per photo, at which a fit counts as done; scores are then right to about 1e-4.
+# Largest part of the gradient, in scaled weights, at which a fit counts as done: scores are then right to about 1e-4, and
+# to 5e-3 under the weakest penalties, where steps of unscaled weights left up to 3e-2.
 TOLERANCE = 1e-5
+# A photo's loss bends by p (1 - p) of a score: about this at the start with ten labels, and less the better it is fitted.
+BEND = 0.1
 MOST_STEPS = 2000
 
 
@@ -31,7 +34,7 @@ def fit_softmax(
     """The layer with the smallest mean loss plus `strength` / 2 times its squared weights. The bias is not penalised.
 
     Args:
-        rows: (n, inputs).
+        rows: (n, inputs), float64.
         targets: (n,) labels; each from 0 to `labels` - 1 occurs, or its bias would run away.
         labels: number of outputs.
         strength: of the penalty, more than 0.
@@ -42,21 +45,24 @@ def fit_softmax(
     Returns:
         (inputs + 1, labels): the kernel, and under it the bias.
     """
-    shape = rows.shape[1] + 1, labels
+    # transposed, one row a label: the products take half as long as with one column a label
+    shape = labels, rows.shape[1] + 1
+    numbers = np.arange(len(rows))
     shares = np.full(len(rows), 1.0 / len(rows)) if weights is None else weights / len(rows)
-    hot = np.zeros((len(rows), labels), rows.dtype)
-    hot[np.arange(len(rows)), targets] = 1.0
+    hot = np.zeros((labels, len(rows)))
+    hot[targets, numbers] = 1.0
+    scale = _scale(rows, shares, strength)
 
     def loss_and_gradient(flat: Floats) -> tuple[float, Floats]:
-        layer = flat.reshape(shape)
-        logits = rows @ layer[:-1].astype(rows.dtype) + layer[-1].astype(rows.dtype)
-        logits -= logits.max(axis=1, keepdims=True)
+        layer = flat.reshape(shape) * scale
+        logits = layer[:, :-1] @ rows.T + layer[:, -1:]
+        logits -= logits.max(axis=0)
         powers = np.exp(logits)
-        sums = powers.sum(axis=1, keepdims=True)
-        losses = np.log(sums[:, 0]) - logits[np.arange(len(rows)), targets]
-        wrong = (powers / sums - hot) * shares[:, None].astype(rows.dtype)
-        gradient = np.concatenate([rows.T @ wrong + strength * layer[:-1], wrong.sum(axis=0, keepdims=True)])
-        return float(losses @ shares + strength / 2 * (layer[:-1] ** 2).sum()), gradient.ravel().astype(np.float64)
+        sums = powers.sum(axis=0)
+        losses = np.log(sums) - logits[targets, numbers]
+        wrong = (powers / sums - hot) * shares
+        gradient = np.concatenate([wrong @ rows + strength * layer[:, :-1], wrong.sum(axis=1, keepdims=True)], axis=1)
+        return float(losses @ shares + strength / 2 * (layer[:, :-1] ** 2).sum()), (gradient * scale).ravel()
 
     def after_step(_: Floats) -> None:
         if on_step:
@@ -65,13 +71,13 @@ def fit_softmax(
     with one_blas_thread():
         found = cast("Any", optimize).minimize(
             loss_and_gradient,
-            (np.zeros(shape) if start is None else start).ravel(),
+            (np.zeros(shape) if start is None else start.T / scale).ravel(),
             method="L-BFGS-B",
             jac=True,
             callback=after_step,
             options={"maxiter": MOST_STEPS, "gtol": TOLERANCE, "ftol": 1e-10},
         )
-    layer: Floats = found.x.reshape(shape)
+    layer: Floats = (found.x.reshape(shape) * scale).T
     return layer
 
 
@@ -81,6 +87,16 @@ def one_blas_thread() -> AbstractContextManager[Any]:
     Of 1,000 photos, 512 inputs and 10 labels L-BFGS takes 2 s on one thread of two busy cores, and 12 s on two.
     """
     return cast("AbstractContextManager[Any]", _blas().limit(limits=1, user_api="blas"))
+
+
+def _scale(rows: Floats, shares: Floats, strength: float) -> Floats:
+    """Of each weight, (inputs + 1,): in weights that are divided by it the loss bends about alike in all directions.
+
+    Where inputs are the axes of a decomposition L-BFGS then takes half as many steps, and it ends nearer to the optimum.
+    """
+    squares = np.append(shares @ rows**2, 1.0)
+    penalties = np.append(np.full(rows.shape[1], strength), 0.0)
+    return 1.0 / np.sqrt(BEND * squares + penalties)
 
 
 @cache

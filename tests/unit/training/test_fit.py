@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from training.fit import Fitting, choose_temperature, choose_threshold, held_out_logits, log_loss
+from training.softmax import fit_softmax
 from worker.heads import softmax
 
 
@@ -40,6 +41,23 @@ def test_the_short_cut_for_many_inputs_has_the_same_optimum() -> None:
     ours = softmax(Fitting(points, targets).fit(1e-3).logits(points), 1.0)
 
     np.testing.assert_allclose(ours, plain.predict_proba(standardised), atol=2e-3)
+
+
+@pytest.mark.parametrize("strength", [1e-2, 1e-6])
+def test_a_fit_ends_at_the_optimum(strength: float) -> None:
+    """Where inputs differ a hundredfold too: of the slope, against how the loss bends there, nothing is left."""
+    points, targets = blobs(500, 40)
+    rows, weights = (points - points.mean(axis=0)).astype(np.float64), np.where(targets == 1, 0.5, 1.25)
+    rows /= np.linalg.norm(rows, axis=1).mean()
+
+    layer = fit_softmax(rows, targets, 3, strength, weights=weights / weights.mean())
+
+    wrong = softmax(rows @ layer[:-1] + layer[-1], 1.0) - np.eye(3)[targets]
+    wrong *= (weights / weights.sum())[:, None]
+    slope = rows.T @ wrong + strength * layer[:-1]
+    bend = (rows**2).mean(axis=0)[:, None] + strength
+    assert np.abs(slope / np.sqrt(bend)).max() < 2e-5
+    assert np.abs(wrong.sum(axis=0)).max() < 2e-5
 
 
 def test_two_labels_get_two_outputs() -> None:
