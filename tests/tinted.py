@@ -70,10 +70,10 @@ def make_tinted(database: Database, data_dir: Path, count: int = 60) -> Tinted:
     return world
 
 
-def empty_tinted(database: Database, data_dir: Path) -> Tinted:
-    """No photos, and the tiny version active."""
+def empty_tinted(database: Database, data_dir: Path, settings: WorkerSettings | None = None) -> Tinted:
+    """No photos, and the tiny version active, or the one that comes first with these settings."""
     data_settings = DataSettings(data_dir=data_dir)
-    settings = WorkerSettings(backbone="tiny", decoders=1)
+    settings = settings or WorkerSettings(backbone="tiny", decoders=1)
     blobs = open_blobs(data_settings)
     ensure_versions(database, settings, data_settings, lambda _done, _total: None)
     return Tinted(RunPlace(database, blobs, data_dir, settings), data_settings, {})
