@@ -81,7 +81,7 @@ def judge(targets: Ints, candidate_first: Ints, base_first: Ints | None, labels:
     right = candidate_first == targets
     if base_first is None:
         commonest = int(np.bincount(targets, minlength=len(labels)).argmax())
-        was_right, other = targets == commonest, f'always saying "{labels[commonest]}"'
+        was_right, other = targets == commonest, f"always saying “{labels[commonest]}”"
     else:
         was_right, other = base_first == targets, "the active version"
     pairs = _Pairs(len(targets), int((right & ~was_right).sum()), int((~right & was_right).sum()))
@@ -172,7 +172,7 @@ def _check_labels(
     lost = np.bincount(targets[~right & was_right], minlength=size)
     judged = max(1, int((photos >= FEWEST_OF_LABEL).sum()))
     fallen = [
-        f'"{labels[label]}" ({lost[label]} of {photos[label]} photos lost, {gained[label]} gained)'
+        f"“{labels[label]}” ({lost[label]} of {photos[label]} photos lost, {gained[label]} gained)"
         for label in np.flatnonzero(lost - gained > TOLERANCE * photos).tolist()
         if chance_of_so_many(int(lost[label]), int(gained[label])) <= CHANCE_OF_FALLS / judged
     ]
@@ -195,4 +195,4 @@ def _ask(exam_photos: int) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
+    return f"{100 * share:.2g} %" if share >= 0.001 else "less than 0.1 %"

@@ -13,18 +13,18 @@ MEGA, GIGA = 1e6, 1e9
 
 
 def cost_lines(cost: TuningCost) -> list[str]:
-    """What must be computed, what room it takes, and how long that lasts."""
+    """What must be computed, what room it takes, and how long that lasts; each line stands by itself."""
     source = "as lately on this library" if cost.is_measured else "as on 2 cores without a GPU; none was measured here"
-    photos = (
-        "This recipe trains a network of its own, so photos run through it anew:"
-        f" {cost.to_train:,} to train and {cost.to_examine:,} to be examined, {duration(cost.train_s)} at most; once its"
-        f" version is active, {cost.to_retag:,} more of the library to be re-tagged, {duration(cost.retag_s)}."
-    )
-    disk = (
-        f"Their features take {room(cost.feature_bytes)} beside those that are there, and the training takes"
-        f" {room(cost.temporary_bytes)} more while it lasts."
-    )
-    return [photos, disk, f"Times are for {cost.rate:.1f} photos a second, {source}."]
+    later = "nothing more, as the library has no other photos"
+    if cost.to_retag:
+        later = f"{cost.to_retag:,} more of the library to be re-tagged, {duration(cost.retag_s)}"
+    return [
+        "This recipe trains a network of its own, so photos run through it anew.",
+        f"Now: {cost.to_train:,} to train and {cost.to_examine:,} to be examined, {duration(cost.train_s)} at most.",
+        f"Once its version is active: {later}.",
+        f"On disk: {room(cost.feature_bytes)} of features, and {room(cost.temporary_bytes)} more while it trains.",
+        f"Times are for {cost.rate:.1f} photos a second, {source}.",
+    ]
 
 
 def cost_shape(cost: TuningCost | None) -> Json | None:

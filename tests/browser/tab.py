@@ -53,7 +53,7 @@ class Tab:
 
     def until_text(self, text: str, timeout_s: float = 30.0) -> None:
         """Returns when the page shows `text`."""
-        self.until(f"document.body.innerText.includes({text!r})", timeout_s)
+        self.until(f"document.body?.innerText.includes({text!r})", timeout_s)
 
     def complaints(self) -> list[str]:
         """What a developer would see in red."""

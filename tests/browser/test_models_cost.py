@@ -13,6 +13,11 @@ from tests.stack import Pages, serving
 
 pytestmark = pytest.mark.browser
 
+CUT_OFF = """
+(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector(".pt-train-labels .pt-scroll"))
+"""
+COLOURS = "[...document.querySelectorAll('.pt-notice.pt-warn')].map((each) => getComputedStyle(each).color)"
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
@@ -34,7 +39,9 @@ def test_what_it_costs_is_shown_when_the_recipe_is_chosen_and_accepted_by_traini
     tab.page.locator("#pt-recipe-vgg16-finetune").check()
     tab.until("!document.querySelector('#pt-train-cost').hidden")
     words = tab.page.locator("#pt-train-cost").inner_text()
+    kind = tab.page.locator("#pt-train-cost").get_attribute("class") or ""
     width = tab.page.evaluate("document.documentElement.scrollWidth")
+    cut_off, colours = tab.page.evaluate(CUT_OFF), tab.page.evaluate(COLOURS)
     tab.page.locator("#pt-recipe-default").check()
     after = tab.page.locator("#pt-train-cost").is_visible()
     tab.page.locator("#pt-recipe-vgg16-finetune").check()
@@ -46,7 +53,9 @@ def test_what_it_costs_is_shown_when_the_recipe_is_chosen_and_accepted_by_traini
 
     assert (before, after) == (False, False)
     assert "to train" in words
-    assert "of the library to be re-tagged" in words
+    assert "the library has no other photos" in words
     assert "photos a second" in words
-    assert width == viewport[0]
+    assert (width, cut_off) == (viewport[0], 0)
+    assert "pt-info" in kind
+    assert (len(colours) > 1, len(set(colours))) == (True, 1), "warnings beside each other have one tone"
     assert (newest.state, newest.recipe) == ("queued", "vgg16-finetune")

@@ -170,10 +170,14 @@ def test_the_pages_read_well(
     tab.until("!!document.querySelector('.pt-chart')")
     tab.page.locator(".pt-chart summary").first.click()
     found += axe(tab, "running")
+    letters = tab.page.evaluate("document.querySelector('.pt-chart-text').getBoundingClientRect().height")
     widths.append(tab.page.evaluate("document.documentElement.scrollWidth"))
     tab.goto(f"/admin/models?run={runs.done}")
     tab.until("!!document.querySelector('.pt-cell') && document.querySelectorAll('.pt-change-part img').length > 5")
     found += axe(tab, "done")
+    cut_off = tab.page.evaluate(
+        "document.querySelector('.pt-figures').scrollWidth - document.querySelector('.pt-scroll:has(.pt-figures)').clientWidth"
+    )
     widths.append(tab.page.evaluate("document.documentElement.scrollWidth"))
     tab.page.locator(".pt-cell").first.click()
     tab.until("!!document.querySelector('dialog .pt-thumbs img')")
@@ -184,3 +188,5 @@ def test_the_pages_read_well(
 
     assert found == []
     assert widths == [viewport[0]] * 3
+    assert cut_off <= 0
+    assert letters >= 12, "the numbers of a chart are read on a phone too"

@@ -106,7 +106,7 @@ def test_what_a_network_of_ones_own_costs_is_shown_and_must_be_accepted(pages: P
     started = admin.post("/api/models/runs", json={"recipe": "vgg16-finetune", "accept_cost": True})
 
     assert shown["to_train"] + shown["to_examine"] + shown["to_retag"] == tagged
-    assert "the library to be re-tagged" in shown["lines"][0]
+    assert "the library to be re-tagged" in shown["lines"][2]
     assert (refused.status_code, started.status_code) == (409, 201)
     assert refused.json()["message"].startswith(shown["lines"][0])
     assert len(admin.get("/api/models/runs").json()["runs"]) == runs + 1

@@ -14,7 +14,7 @@ export function changes(run, found, names) {
 }
 
 function part(run, names, change, photos, words, about) {
-  const title = `${plural(photos, "photo")} ${words}`;
+  const title = photos ? `${plural(photos, "photo")} ${words}` : `No photo ${words}`;
   const list = h("ul", { class: "pt-thumbs" });
   const all = h("button", { type: "button", class: "pt-button pt-second pt-compact", hidden: photos <= FEW, onclick: () => showPhotos({ run: run.id, title, query: { change }, names }) }, `See all ${photos}`);
   if (photos) {
@@ -22,5 +22,5 @@ function part(run, names, change, photos, words, about) {
       ({ photos: some }) => list.append(...some.slice(0, FEW).map((photo) => thumbnail(photo, names))),
       (error) => list.append(h("li", { class: "pt-notice pt-bad", role: "alert" }, error.message)));
   }
-  return h("div", { class: "pt-change-part" }, h("h3", {}, title), h("p", { class: "pt-soft" }, photos ? about : "None."), photos ? list : null, all);
+  return h("div", { class: "pt-change-part" }, h("h3", {}, title), ...(photos ? [h("p", { class: "pt-soft" }, about), list, all] : []));
 }

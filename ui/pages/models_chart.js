@@ -2,7 +2,10 @@
 
 import { h, svg } from "./dom.js";
 
+// Of a drawing in its own units: one as wide as a phone keeps its letters readable there.
 const WIDTH = 460;
+const NARROW = 320;
+const PHONE = "(max-width: 760px)";
 const HEIGHT = 230;
 const LEFT = 46;
 const RIGHT = 24;
@@ -14,12 +17,14 @@ const BOTTOM = 34;
  * `x` and `y`: {name, low, high, text(value), ticks}.
  */
 export function chart({ title, lines, x, y }) {
+  const width = window.matchMedia(PHONE).matches ? NARROW : WIDTH;
   const at = {
-    x: (value) => LEFT + ((value - x.low) / (x.high - x.low || 1)) * (WIDTH - LEFT - RIGHT),
+    right: width - RIGHT,
+    x: (value) => LEFT + ((value - x.low) / (x.high - x.low || 1)) * (width - LEFT - RIGHT),
     y: (value) => HEIGHT - BOTTOM - ((value - y.low) / (y.high - y.low || 1)) * (HEIGHT - TOP - BOTTOM),
   };
   const told = lines.filter(({ kind }) => kind !== "guide");
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "pt-chart-drawing", "aria-hidden": "true" }, ...grid(x, y, at), ...lines.flatMap((line) => drawn(line, at)));
+  const drawing = svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, class: "pt-chart-drawing", "aria-hidden": "true" }, ...grid(x, y, at), ...lines.flatMap((line) => drawn(line, at)));
   return h("figure", { class: "pt-chart", "aria-label": title }, h("figcaption", {}, h("strong", {}, title), legend(told)), drawing,
     h("details", {}, h("summary", {}, "As a table"), table(title, x, y, told)));
 }
@@ -38,9 +43,9 @@ function grid(x, y, at) {
   const line = (x1, y1, x2, y2) => svg("line", { x1, y1, x2, y2, class: "pt-chart-grid" });
   const text = (words, left, top, anchor) => svg("text", { x: left, y: top, "text-anchor": anchor, class: "pt-chart-text" }, words);
   return [
-    ...y.ticks.flatMap((value) => [line(LEFT, at.y(value), WIDTH - RIGHT, at.y(value)), text(y.text(value), LEFT - 7, at.y(value) + 4, "end")]),
+    ...y.ticks.flatMap((value) => [line(LEFT, at.y(value), at.right, at.y(value)), text(y.text(value), LEFT - 7, at.y(value) + 4, "end")]),
     ...x.ticks.map((value) => text(x.text(value), at.x(value), HEIGHT - BOTTOM + 16, "middle")),
-    text(x.name, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 3, "middle"),
+    text(x.name, (LEFT + at.right) / 2, HEIGHT - 3, "middle"),
   ];
 }
 

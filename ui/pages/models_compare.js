@@ -81,9 +81,15 @@ const FIGURES = [
   ["coverage", "Shown without “not sure”", "coverage"], ["accuracy_when_sure", "Right when sure", ""], ["calibration_error", "Calibration error", "smaller is better"],
 ];
 
+/** A share and its interval, which stays in one piece where the column is narrow. */
+function apart(words) {
+  const [share, interval] = words.split(/ (?=\()/);
+  return interval ? h("span", {}, `${share} `, h("span", { class: "pt-interval" }, interval)) : share;
+}
+
 function figures(run) {
   const { candidate, base, photos } = run.report;
-  const said = (of, name) => (of && of[name] ? (name === "calibration_error" || name === "macro_f1" ? number(of[name]) : between(of[name])) : "–");
+  const said = (of, name) => (of && of[name] ? (name === "calibration_error" || name === "macro_f1" ? number(of[name]) : apart(between(of[name]))) : "–");
   const columns = [h("th", { scope: "col" }, run.version), base ? h("th", { scope: "col" }, run.base) : null];
   return h("section", { class: "pt-card", "aria-labelledby": "pt-figures-title" }, h("h2", { id: "pt-figures-title" }, base ? "Side by side" : "How good it is"),
     h("div", { class: "pt-scroll" }, h("table", { class: "pt-table pt-figures" },

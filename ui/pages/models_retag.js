@@ -36,7 +36,9 @@ class RetagCard {
     const first = !this.state;
     if (this.state?.version !== state.version && !state.restoring) this.message = "";
     this.state = state;
-    this.element.hidden = !state.version || known.versions.length < 2;
+    // as long as one version alone has tagged there is nothing that it says otherwise
+    const isFirst = known.versions.filter((version) => version.activated_at).length < 2;
+    this.element.hidden = !state.version || (isFirst && !state.batch);
     if (this.element.hidden || this.working) return;
     const kept = readKept();
     if (state.restoring) return void this.work(RESTORE);

@@ -57,17 +57,18 @@ export function trainCard() {
       }
     } },
     h("fieldset", { class: "pt-into" }, h("legend", {}, "Recipe"), ...recipes.map(choice)),
+    price.element,
     h("label", { class: "pt-tick", for: "pt-auto" }, auto, "Activate it by itself if it is better"),
-    notice && readiness.ready ? h("p", { class: "pt-notice pt-warn" }, icon("warning", 20), h("span", {}, ...withCode(notice))) : null,
-    price.element, trouble, h("div", { class: "pt-row" }, button));
+    notice && readiness.ready ? h("div", { class: "pt-notice pt-warn" }, icon("warning", 20), h("p", {}, ...withCode(notice))) : null,
+    trouble, h("div", { class: "pt-row" }, button));
   }
 
   return { element, paint };
 }
 
-/** Says what the chosen recipe costs, where it trains a network of its own. What is shown is what is accepted. */
+/** Says what the chosen recipe costs, or why it cannot be trained, where it makes a network of its own. What is shown is what is accepted. */
 function costBox(known) {
-  const element = h("div", { class: "pt-notice pt-warn", id: "pt-train-cost", role: "status", hidden: true });
+  const element = h("div", { id: "pt-train-cost", role: "status", hidden: true });
   let current = null;
   async function show(recipe) {
     current = recipe;
@@ -76,14 +77,15 @@ function costBox(known) {
       try {
         known.set(recipe, (await api(`/api/models/cost?recipe=${encodeURIComponent(recipe)}`)).cost);
       } catch (error) {
-        if (current === recipe) paint([error.message]);
+        if (current === recipe) paint([error.message], "warn", "warning");
         return;
       }
     }
-    if (current === recipe && known.get(recipe)) paint(known.get(recipe).lines);
+    if (current === recipe && known.get(recipe)) paint(known.get(recipe).lines, "info", "info");
   }
-  function paint(lines) {
-    element.replaceChildren(icon("warning", 20), h("div", { class: "pt-missing" }, ...lines.map((text) => h("p", {}, ...withCode(text)))));
+  function paint(lines, kind, name) {
+    element.className = `pt-notice pt-${kind}`;
+    element.replaceChildren(icon(name, 20), h("div", { class: "pt-missing" }, ...lines.map((text) => h("p", {}, ...withCode(text)))));
     element.hidden = false;
   }
   return { element, show, isShown: (recipe) => Boolean(known.get(recipe)) && !element.hidden };
@@ -100,12 +102,12 @@ function labelTable(labels, all) {
   const reviewed = labels.reduce((sum, label) => sum + label.reviewed, 0);
   const undecided = labels.some((label) => label.undecided);
   const cells = (label) => [label.reviewed, label.training, label.holdout, ...(undecided ? [label.undecided] : [])];
-  return h("div", { class: "pt-scroll" }, h("table", { class: "pt-table" },
-    h("caption", {}, `${plural(reviewed, "reviewed photo")} of ${plural(labels.length, "label")}. Held out: photos of the exam, which no model is trained on.${undecided ? " Not decided: the next training decides." : ""}`),
+  const about = `${plural(reviewed, "reviewed photo")} of ${plural(labels.length, "label")}. Held out: photos of the exam, which no model is trained on.${undecided ? " Not decided: the next training decides." : ""}`;
+  return h("div", {}, h("p", { class: "pt-soft pt-train-about", id: "pt-train-about" }, about), h("div", { class: "pt-scroll" }, h("table", { class: "pt-table", "aria-labelledby": "pt-train-about" },
     h("thead", {}, h("tr", {}, ...["Label", "Reviewed", "Training", "Held out", ...(undecided ? ["Not decided"] : [])].map((text) => h("th", { scope: "col" }, text)))),
     h("tbody", {}, ...rows.map((label) => h("tr", {},
       h("th", { scope: "row" }, h("span", { class: "pt-label-cell" }, label.name, label.enough ? null : h("span", { class: "pt-chip pt-chip-thin" }, "too few")), bar(label, most)),
-      ...cells(label).map((n) => h("td", {}, count(n))))))));
+      ...cells(label).map((n) => h("td", {}, count(n)))))))));
 }
 
 function bar(label, most) {

@@ -86,7 +86,7 @@ def test_a_label_that_falls_stops_a_version_that_is_better_over_all() -> None:
     gate = judge(targets, candidate, base, LABELS)
 
     assert gate.verdict == "not_better"
-    assert '"glacier" (7 of 10 photos lost, 0 gained)' in gate.reasons[0]
+    assert "“glacier” (7 of 10 photos lost, 0 gained)" in gate.reasons[0]
     candidate[1:7] = 0
     assert judge(targets, candidate, base, LABELS).verdict == "better", "one photo is within the tolerance"
 
@@ -104,7 +104,7 @@ def test_many_labels_that_fall_by_chance_stop_nothing() -> None:
 
     gate = judge(targets, candidate, base, names)
     assert gate.verdict == "not_better"
-    assert '"label 10"' in gate.reasons[0]
+    assert "“label 10”" in gate.reasons[0]
 
 
 def test_a_label_the_active_version_does_not_know_is_simply_wrong_there() -> None:
@@ -122,7 +122,7 @@ def test_without_an_active_version_it_must_beat_the_commonest_label() -> None:
     assert judge(targets, targets, None, LABELS).verdict == "better"
     gate = judge(targets, np.full(40, 2), None, LABELS)
     assert gate.verdict == "not_better"
-    assert 'always saying "sea"' in gate.reasons[0]
+    assert "always saying “sea”" in gate.reasons[0]
 
 
 def test_a_small_exam_says_how_many_photos_it_lacks() -> None:

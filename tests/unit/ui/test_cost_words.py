@@ -1,5 +1,7 @@
 """What training a network costs, as people read it."""
 
+from dataclasses import replace
+
 import pytest
 
 from db.tuning_cost import TuningCost
@@ -16,6 +18,7 @@ def test_the_cost_names_photos_room_and_time() -> None:
     assert "9,000 more of the library to be re-tagged, about 2.5 hours" in words
     assert "500 MB" in words
     assert "4.2 photos a second, as lately on this library" in words
+    assert "nothing more" in " ".join(cost_lines(replace(cost, to_retag=0, retag_s=0.0)))
     shape = cost_shape(cost)
     assert shape is not None
     assert (shape["lines"], shape["to_train"], shape["retag_seconds"]) == (cost_lines(cost), 800, 9_000)
