@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.feature_schema import VARIANTS
-from db.schema import ActiveVersion, FeatureShard, ModelVersion
+from db.garbage import SPACE
+from db.schema import ActiveVersion, FeatureShard, Garbage, ModelVersion
 
 # Part of the address of variants' features: raise it when a photo's variants (training.variants) become others.
 VARIANTS_VERSION = "v1"
@@ -28,13 +29,15 @@ def active_space(session: Session) -> str | None:
     """The space of the active version's features; None while there are no features.
 
     A card that leaves the weights' hash to the file does not tell: then it is the space that was written to last, as
-    all workers follow the active version.
+    all workers follow the active version; but none that a training began for a network of its own.
     """
     query = select(ModelVersion.card).join(ActiveVersion, ActiveVersion.model_version_id == ModelVersion.id)
     card: dict[str, Any] = session.scalars(query).one_or_none() or {}
     if space := _space_of(card):
         return space
-    tagged = select(FeatureShard.space).where(~FeatureShard.key.startswith(f"{VARIANTS}/"))
+    tagged = select(FeatureShard.space).where(
+        ~FeatureShard.key.startswith(f"{VARIANTS}/"), FeatureShard.space.not_in(_trained_spaces(session))
+    )
     return session.scalars(tagged.order_by(FeatureShard.id.desc()).limit(1)).one_or_none()
 
 
@@ -42,6 +45,13 @@ def version_spaces(session: Session) -> set[str]:
     """The spaces of all versions, but for those whose card leaves the weights' hash to the file."""
     cards: Sequence[dict[str, Any]] = session.scalars(select(ModelVersion.card)).all()
     return {space for card in cards if (space := _space_of(card))}
+
+
+def _trained_spaces(session: Session) -> set[str]:
+    """Spaces of networks that versions have trained, or that runs are at or left behind."""
+    cards: Sequence[dict[str, Any]] = session.scalars(select(ModelVersion.card)).all()
+    tuned = {_space_of(card) for card in cards if (card.get("backbone") or {}).get("tuned")}
+    return {*filter(None, tuned), *session.scalars(select(Garbage.key).where(Garbage.kind == SPACE))}
 
 
 def _space_of(card: dict[str, Any]) -> str | None:

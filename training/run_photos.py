@@ -9,6 +9,8 @@ import numpy.typing as npt
 from sqlalchemy import Row
 
 from db.errors import PhototagError
+from db.feature_spaces import version_spaces
+from db.garbage import SPACE, queue_garbage
 from db.labels import label_paths
 from db.snapshots import USED, SnapshotEntry, freeze_snapshot, labelled_now, snapshot_photos
 from db.subsets import labelled_ever, record_subsets
@@ -101,8 +103,16 @@ def _means(place: RunPlace, network: Network, progress: RunProgress) -> dict[int
     means = read_means(place.blobs, by_shard(photos), progress.advance)
     lacking = [photo.photo_id for photo in photos if photo.photo_id not in means]
     if lacking:
+        _begin_space(place, network)
         means |= make_features(place.database, place.blobs, network, lacking, progress.advance)
     return means
+
+
+def _begin_space(place: RunPlace, network: Network) -> None:
+    """Features of weights from a file are let go of if no version comes to have them: this run may end before."""
+    with place.database.transaction() as session:
+        if network.card.weights == "file" and network.space not in version_spaces(session):
+            queue_garbage(session, SPACE, [network.space])
 
 
 def _decide(place: RunPlace, run: ClaimedRun, network: Network, means: Mapping[int, Floats]) -> None:

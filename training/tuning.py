@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from db.errors import PhototagError
 from db.garbage import SPACE, queue_garbage
 from db.tuning_cost import require_vgg16
 from training.block4 import Block4File
@@ -75,6 +76,7 @@ def tune(
 
     with Block4File(place.data_dir, len(photos.training)) as file:
         rows = _through_frozen_part(place, base, photos, file, progress)
+        _require_photos(rows, len(photos.training))
         block = Block5(base[-len(NAMES) :], file.shape)
         targets = dict(zip((row.photo_id for row in photos.training), photos.targets, strict=True))
         trained_on = TuningPhotos(
@@ -125,6 +127,15 @@ def _through_frozen_part(
             done += [by_id[found.photo_id] for found, _ in chunk]
             progress.advance(len(chunk))
     return done
+
+
+def _require_photos(rows: Sequence[PhotoRow], wanted: int) -> None:
+    if not rows:
+        msg = (
+            "None of the photos to train on can be read any more, and block 5 is trained on the photos themselves."
+            f" Restore their files, or take a recipe for heads, such as gap. Received: 0 of {wanted:,}"
+        )
+        raise PhototagError(msg)
 
 
 def _keep_features(

@@ -18,10 +18,12 @@ from db.feature_centres import centre_of, ensure_centre
 from db.feature_codes import Features, code_vectors, make_codes
 from db.feature_spaces import active_space, feature_space
 from db.features import ShardFile, erase_unreferenced_rows, record_shard, store_shard
+from db.garbage import SPACE as SPACE_GOES
+from db.garbage import queue_garbage
 from db.look_alikes import Alike, LookAlikes, likeness
 from db.missing_codes import make_missing_codes
 from db.model_versions import activate, active_version, register_version
-from db.schema import FeatureShard, Photo, PhotoFeatures, User
+from db.schema import FeatureShard, Garbage, Photo, PhotoFeatures, User
 from db.session import Database, utc_now
 from db.settings import DataSettings
 from db.users import local_admin
@@ -174,6 +176,27 @@ def test_another_active_version_brings_its_own_space(database: Database) -> None
 
     assert found_ids(alikes, database, ids[0]) == {ids[1]}
     assert found_ids(alikes, database, ids[3]) == set(), "a photo without features of this space has no look-alikes"
+
+
+def test_a_training_of_another_network_does_not_move_the_active_versions_space(database: Database) -> None:
+    """Its card does not tell its space; neither what a run has written since nor its version is taken for it."""
+    backbone = {
+        "weights_sha256": "c" * 64,
+        "layer": "pool",
+        "tuned": {"base_sha256": "d" * 64, "block5_sha256": "e" * 64},
+    }
+    card = {"backbone": backbone, "decode_version": "squash"}
+    space = feature_space("c" * 64, "pool", "squash")
+    ids = add_featured(database, some_features(4), shard=4)
+    with database.transaction() as session:
+        add_version(session)  # its card names no backbone
+        queue_garbage(session, SPACE_GOES, [space])
+        record(session, some_features(2, seed=7), ids[:2], space)
+        assert active_space(session) == SPACE, "a run is at it"
+        session.execute(delete(Garbage).where(Garbage.kind == SPACE_GOES))
+        register_version(session, "head-1", "trained", "f" * 64, card, [])
+
+        assert active_space(session) == SPACE, "nobody has activated it"
 
 
 def test_without_any_features_nothing_is_alike(database: Database) -> None:
