@@ -29,7 +29,7 @@ from tests.integration.processes import wait_until
 from tests.tinted import TINTS, Tinted, add_photos, empty_tinted, say_tints, tint_of, tinted_photo
 from worker.settings import WorkerSettings
 
-pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(1200)]
 
 # Of two labels; one photo of each is held out. To a network with random weights they look so alike that it would hold
 # out all or none.
