@@ -21,6 +21,7 @@ from training.holdout import Fingerprints, alike_distance, assign
 from training.networks import Network
 from training.run_place import RunPlace
 from training.run_progress import RunProgress
+from training.same_picture import Pictures
 from worker.heads import Floats
 
 FEWEST_LABELS = 2
@@ -123,11 +124,13 @@ def _decide(place: RunPlace, run: ClaimedRun, network: Network, means: Mapping[i
     decided = [photo for photo in photos if photo.subset is not None]
     if not new:
         return
+    pictures = Pictures(place.blobs, [photo.sha256 for photo in (*decided, *new)])
     subsets = assign(
         _fingerprints(new, means, network),
         _fingerprints(decided, means, network),
         [photo.subset for photo in decided],
         alike=alike_distance(network.card),
+        are_one=pictures.are_one,
     )
     with place.database.transaction() as session:
         hold_run(session, run)

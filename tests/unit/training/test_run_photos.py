@@ -7,21 +7,23 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from db.near_duplicates import record_hashes
 from db.reviews import undo
-from db.schema import ReviewAction
+from db.schema import PhotoHash, ReviewAction
 from db.session import Database
 from db.subsets import subsets_of
 from db.training_runs import fail_run
 from db.users import local_admin
+from tests.samples import encoded, scene
 from tests.tinted import TINTS, Tinted, add_photos, empty_tinted, say_tints, tint_of, tinted_photo
 from tests.tinted_runs import claim
 from training.holdout import drawn
 from training.networks import network_for_training
 from training.run_photos import gather_photos
 from training.run_progress import RunProgress
+from training.same_picture import PREVIEW
 from ui.cli import phototag
 from worker.artifact import PACKAGE_DIR, read_card
 
@@ -105,6 +107,26 @@ def test_a_photo_follows_the_group_of_its_near_duplicates(database: Database, da
     alone = {seed: drawn(sha256(seed)) for seed in SEEDS if seed != between}
     assert alone[other] == "training"
     assert subsets(world) == alone | {other: "holdout"}
+
+
+@pytest.mark.parametrize(("seen", "decided"), [("the same", "holdout"), ("another", "training")])
+def test_a_photo_follows_one_whose_picture_it_is(database: Database, data_dir: Path, seen: str, decided: str) -> None:
+    """Its hash differs in 12 bits, its preview is that of the other cropped by 5 %."""
+    world = empty_tinted(database, data_dir)
+    send(world, SEEDS)
+    plant(world, HASH, HASH ^ 0x3F, HASH ^ 0xFFF)
+    held_out, between, other = trio()
+    cropped = scene(1 if seen == "the same" else 2).crop((16, 12, 624, 468))
+    for seed, picture in ((held_out, scene(1)), (other, cropped)):
+        world.place.blobs.write_preview(sha256(seed), PREVIEW, encoded(picture, "WEBP"))
+    say_tints(world, [seed for seed in SEEDS if seed not in (other, between)])
+    with world.database.transaction() as session:
+        session.execute(update(PhotoHash).values(group_id=None))
+    say_tints(world, [other])
+
+    decide(world)
+
+    assert subsets(world)[other] == decided
 
 
 def trio() -> tuple[int, int, int]:
