@@ -132,6 +132,7 @@ def wait_for_end(database: Database, crew: Crew) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.faults
 @pytest.mark.timeout(300)
 def test_the_pages_say_that_the_database_is_away_and_work_again_once_it_is_back(server: Server, data_dir: Path) -> None:
     """F7: 503 in words for programs and for people, no photo taken meanwhile, and no password in answers or logs."""

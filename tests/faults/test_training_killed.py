@@ -53,6 +53,7 @@ def test_a_run_survives_the_death_of_its_worker(world: Tinted, stage: str) -> No
     assert trained(world) == ["head-1"]
 
 
+@pytest.mark.faults
 def test_a_cancelled_run_leaves_nothing_and_the_next_one_works(world: Tinted) -> None:
     """Its processes are gone within seconds, and no version, no answer is there."""
     run_id = ask(world)

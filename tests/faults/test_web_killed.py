@@ -79,6 +79,7 @@ def test_a_killed_web_process_costs_no_batch_and_doubles_none(
     check_logs([pages.log])
 
 
+@pytest.mark.faults
 def test_twenty_submissions_with_one_key_at_once_are_one_batch(data_dir: Path, pictures: Pictures) -> None:
     """F23: every one of them is answered with the same batch, whose photos are there once each."""
     at_once = 20

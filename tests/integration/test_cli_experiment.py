@@ -66,6 +66,7 @@ def test_alexnet_is_trained_and_reported(folders: Path) -> None:
     assert (out / "report.md").read_text(encoding="utf-8") == text
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_ctrl_c_leaves_nothing_behind(folders: Path) -> None:
     """Neither a half report nor the pixels."""

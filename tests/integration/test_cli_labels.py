@@ -107,6 +107,7 @@ def test_an_archive_of_class_folders(tmp_path: Path) -> None:
     assert "set/test/old/4.jpg: old, but old is retired" in result.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_the_same_command_label_each_photo_once(tmp_path: Path) -> None:
     """What was accepted is labelled when it stops, and nothing twice."""
     data_dir = tmp_path / "data"
@@ -139,6 +140,7 @@ def test_a_folder_without_class_folders_is_refused_at_once(tmp_path: Path) -> No
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_landmarks_are_imported(shared: Path, tmp_path: Path) -> None:
     """Real photos: five places, in train and test."""
     folder = shared / "photos" / "landmarks"

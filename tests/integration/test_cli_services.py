@@ -185,6 +185,7 @@ def test_a_broker_of_ones_own_is_used_and_none_is_started(tmp_path: Path, valkey
     assert not (data_dir / "redis.sock").exists()
 
 
+@pytest.mark.slow
 def test_workers_that_live_elsewhere_are_used(tmp_path: Path, valkey_url: str) -> None:
     """`phototag worker` on another machine is enough; `tag` brings none of its own."""
     data_dir, folder = tmp_path / "data", tmp_path / "photos"
@@ -230,6 +231,7 @@ def test_a_port_that_is_taken_is_one_clear_line_before_anything_is_started(tmp_p
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_a_database_of_a_newer_phototag_is_left_alone(tmp_path: Path) -> None:
     """Every command says so; none touches it."""
     data_dir = tmp_path / "data"

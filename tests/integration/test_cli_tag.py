@@ -51,7 +51,9 @@ def test_a_folder_is_tagged_and_each_photo_is_there_once(photos: Path, tagged: P
     assert all((row["width"], row["height"]) == (64, 48) for row in rows.values())
 
 
-@pytest.mark.parametrize("kind", ["zip", "tar.gz", "copy"])
+@pytest.mark.parametrize(
+    "kind", ["zip", pytest.param("tar.gz", marks=pytest.mark.slow), pytest.param("copy", marks=pytest.mark.slow)]
+)
 def test_the_same_photos_in_an_archive_or_copied_get_the_same_labels_and_scores(
     photos: Path, tagged: Path, tmp_path: Path, kind: str
 ) -> None:
@@ -162,6 +164,7 @@ def wait_for_tagged(data_dir: Path, count: int) -> None:
     wait_until(lambda: (query(data_dir, tagged) or [0])[0] >= count, 60, f"{count} tagged")
 
 
+@pytest.mark.slow
 def test_no_wait_submits_for_services_that_run_later(tmp_path: Path, photos: Path) -> None:
     """The batch's id alone is on standard output; what must run is said beside it."""
     data_dir = tmp_path / "data"
@@ -178,6 +181,7 @@ def test_no_wait_submits_for_services_that_run_later(tmp_path: Path, photos: Pat
     assert json.loads(waited.stdout)["batch"] == batch_id
 
 
+@pytest.mark.slow
 def test_a_photo_that_vanishes_after_it_was_accepted_fails_with_its_reason_and_can_be_retried(tmp_path: Path) -> None:
     """Files read in place may be moved; the others are tagged."""
     folder, data_dir = tmp_path / "photos", tmp_path / "data"

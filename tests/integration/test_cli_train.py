@@ -76,6 +76,7 @@ def test_a_network_of_ones_own_is_trained_by_whoever_accepts_its_cost(tmp_path: 
     assert (other.returncode, "Received: tiny" in other.stderr) == (1, True), other.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_cancels_and_two_runs_wait_for_each_other(tmp_path: Path) -> None:
     """A run that nobody waits for is done by whoever runs the services next; a killed worker's run goes on."""
     data_dir = tmp_path / "data"

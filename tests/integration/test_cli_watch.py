@@ -84,6 +84,7 @@ def test_once_finds_what_is_new_changed_renamed_and_gone_and_its_exit_code_says_
     assert ("3.jpg", "tagged", False) in items(data_dir)
 
 
+@pytest.mark.slow
 def test_a_folder_is_watched_until_ctrl_c_through_all_that_happens_to_it(tmp_path: Path) -> None:
     """New, half-written, gone, back, and its drive away and back; a second watcher is refused."""
     folder, data_dir = tmp_path / "Pictures", tmp_path / "data"

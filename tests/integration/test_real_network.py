@@ -114,6 +114,7 @@ def test_a_file_saved_by_keras_is_read_as_keras_reads_it(shared: Path, tmp_path:
     assert of_file(path, weights_sha256(layers)).space != starter.space
 
 
+@pytest.mark.slow
 def test_the_starter_is_as_good_as_its_card_says(shared: Path, starter: Classifier) -> None:
     """Every twentieth validation photo, by the decoder that tagging uses; 24 photos leave room for chance."""
     folders = sorted((shared / "photos" / "scenes" / "val").iterdir())

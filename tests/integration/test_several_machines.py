@@ -30,6 +30,7 @@ from training.run import train
 PHOTOS = 40
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_an_archive_sent_to_the_web_process_is_tagged_by_two_workers_elsewhere(
     postgres_database: Database, valkey_url: str, data_dir: Path
@@ -99,6 +100,7 @@ def test_a_flushed_broker_delays_and_loses_nothing(sqlite_database: Database, va
             wait_until(lambda batch=batch_id: states(sqlite_database, batch) == {"tagged": 5}, 60, "photos are tagged")
 
 
+@pytest.mark.slow
 def test_a_worker_asked_to_stop_ends_soon_and_leaves_no_lease(
     sqlite_database: Database, valkey_url: str, data_dir: Path
 ) -> None:

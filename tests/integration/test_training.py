@@ -46,6 +46,7 @@ def process(sqlite_database: Database, data_dir: Path) -> Iterator[subprocess.Po
     end(started)
 
 
+@pytest.mark.slow
 def test_it_finds_labels_that_look_wrong_and_ends_when_asked(
     sqlite_database: Database, data_dir: Path, process: subprocess.Popen[bytes]
 ) -> None:
@@ -63,6 +64,7 @@ def test_it_finds_labels_that_look_wrong_and_ends_when_asked(
     assert queues_of(sqlite_database) == []
 
 
+@pytest.mark.slow
 def test_it_ends_in_the_middle_of_a_search(
     sqlite_database: Database, data_dir: Path, process: subprocess.Popen[bytes]
 ) -> None:
@@ -81,6 +83,7 @@ def test_it_ends_in_the_middle_of_a_search(
     assert (has_turn(sqlite_database), queues_of(sqlite_database), hints(world)) == (False, [], {})
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_changed_variants(
     sqlite_database: Database, data_dir: Path, process: subprocess.Popen[bytes]
 ) -> None:
