@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from training.dataset import FeatureSet, read_class_folders
+from training.variants import draw_variant
 from worker.backbone import Backbone, load_backbone
 from worker.card import BackboneCard
 from worker.decoding import SIZE, decode
@@ -42,6 +43,14 @@ def crop(data: bytes) -> np.ndarray:
 GEOMETRIES: dict[str, Decoder] = {"squash": squash, "crop": crop}
 
 
+def variant(number: int) -> Decoder:
+    """Changed variant `number` of a photo, as a run with `augmented` trains on."""
+    return lambda data: draw_variant(squash(data), hashlib.sha256(data).hexdigest(), number)
+
+
+DECODERS: dict[str, Decoder] = {**GEOMETRIES, **{f"variant-{number}": variant(number) for number in (1, 2, 3)}}
+
+
 def backbone_of(weights: Path | None) -> Backbone:
     """VGG16 with the weights of a file, or with seeded ones."""
     kind = "seeded" if weights is None else "file"
@@ -57,7 +66,7 @@ def class_features(folder: Path, geometry: str, a_label: int, weights: Path, cac
     order = order[place[order] < a_label]
     files = [photos.paths[row].read_bytes() for row in order]
     name = f"{folder.parent.name}-{folder.name}-{geometry}"
-    features = kept_features(name, files, GEOMETRIES[geometry], weights, cache)
+    features = kept_features(name, files, DECODERS[geometry], weights, cache)
     return FeatureSet(photos.labels, features, photos.targets[order], refused=0)
 
 

@@ -1,12 +1,13 @@
 """Recipes side by side on class folders: top-1, top-5 and seconds, over seeds that draw photos, folds and first weights.
 
     python benchmarks/recipes.py PHOTOS --weights FILE --cache DIR [--sets landmarks,scenes] [--a-label 120]
-        [--of 300] [--seeds 5]
+        [--of 300] [--seeds 5] [--variants]
     python benchmarks/recipes.py PHOTOS --speed
 
 PHOTOS holds landmarks/{train,test} and scenes/{train,val}, FILE VGG16 weights (Keras notop). Each seed draws the photos to
 train on, --a-label of each label out of the first --of; where a label has fewer, all of them are taken, and seeds differ in
-folds, first weights and order only. Features are kept in DIR: with all of them there a run takes minutes. --speed fits 2,000
+folds, first weights and order only. Features are kept in DIR: with all of them there a run takes minutes. --variants compares `gap` and `default` with and without three changed variants
+of each photo to train on, squashed only. --speed fits 2,000
 generated photos with ten labels instead.
 """
 
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--a-label", type=int, default=120, help="photos of each label to train on, at most")
     parser.add_argument("--of", type=int, default=300, help="photos of each label to draw these from, at most")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--variants", action="store_true")
     parser.add_argument("--speed", action="store_true")
     options = parser.parse_args()
     if options.speed:
@@ -50,9 +52,16 @@ def main() -> None:
                 for part in SETS[name]
             )
             test = in_order_of(train.labels, test)
-            for recipe in recipes():
+            trained_on = [train]
+            if options.variants:
+                folder = options.photos / name / SETS[name][0]
+                trained_on += [
+                    class_features(folder, f"variant-{n}", options.of, options.weights, options.cache)
+                    for n in (1, 2, 3)
+                ]
+            for recipe in recipes_with_variants() if options.variants else recipes():
                 found = [
-                    one_seed(recipe.model_copy(update={"seed": seed}), train, test, options.a_label)
+                    one_seed(recipe.model_copy(update={"seed": seed}), trained_on, test, options.a_label)
                     for seed in range(options.seeds)
                 ]
                 print(f"| {name} + {len(test.targets)} | {geometry} | {row(recipe.name, np.array(found))}", flush=True)
@@ -63,6 +72,16 @@ def recipes() -> list[Recipe]:
     default = load_recipe()
     plain = default.model_copy(update={"name": "default without unit_length", "unit_length": False})
     return [default, plain, *map(load_recipe, ("gap", "flatten", "gap-adam"))]
+
+
+def recipes_with_variants() -> list[Recipe]:
+    """Two heads without and with changed variants."""
+    plain = [load_recipe("gap"), load_recipe()]
+    return [
+        recipe
+        for one in plain
+        for recipe in (one, one.model_copy(update={"name": f"{one.name} with variants", "augmented": 3}))
+    ]
 
 
 def row(recipe: str, found: np.ndarray) -> str:
@@ -79,11 +98,15 @@ def drawn(targets: np.ndarray, a_label: int, seed: int) -> np.ndarray:
     )
 
 
-def one_seed(recipe: Recipe, train: FeatureSet, test: FeatureSet, a_label: int) -> tuple[int, float, float, float]:
-    """Photos trained on, top-1, top-5 and the seconds of one fit."""
+def one_seed(
+    recipe: Recipe, trained_on: list[FeatureSet], test: FeatureSet, a_label: int
+) -> tuple[int, float, float, float]:
+    """Photos trained on, top-1, top-5 and the seconds of one fit. `trained_on`: photos, then their variants."""
+    train = trained_on[0]
     rows = drawn(train.targets, a_label, recipe.seed)
+    features = np.concatenate([one.features[rows] for one in trained_on[: 1 + recipe.augmented]])
     began = time.monotonic()
-    fitted = fit_head(train.features[rows], train.targets[rows], rows, len(train.labels), recipe)
+    fitted = fit_head(features, train.targets[rows], rows, len(train.labels), recipe)
     seconds = time.monotonic() - began
     head = head_of(fitted, recipe)
     order = np.argsort(-head.logits(test.features), axis=1)
