@@ -74,11 +74,11 @@ $(BIN)/python:
 	@requirements/venv.sh "$(PYTHON)"
 
 .venv/.run-installed: requirements/run.txt pyproject.toml | $(BIN)/python
-	@echo "Installing TensorFlow, Gradio and what they need: about 500 MB to download, 2.2 GB on disk, some minutes"
+	@echo "Installing TensorFlow, Gradio and what they need: about 560 MB to download, 2.4 GB on disk, some minutes"
 	@requirements/install.sh run
 	@touch $@
 
 .venv/.dev-installed: requirements/dev.txt pyproject.toml | $(BIN)/python
-	@echo "Installing phototag with its test tools: about 650 MB to download, 2.6 GB on disk, some minutes"
+	@echo "Installing phototag with its test tools: about 710 MB to download, 2.8 GB on disk, some minutes"
 	@requirements/install.sh dev
 	@touch $@ .venv/.run-installed # dev.txt holds all of run.txt: tests/architecture keeps it so

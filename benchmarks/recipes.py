@@ -6,8 +6,8 @@
 
 PHOTOS holds landmarks/{train,test} and scenes/{train,val}, FILE VGG16 weights (Keras notop). Each seed draws the photos to
 train on, --a-label of each label out of the first --of; where a label has fewer, all of them are taken, and seeds differ in
-folds, first weights and order only. Features are kept in DIR: with all of them there a run takes minutes. --variants compares `gap` and `default` with and without three changed variants
-of each photo to train on, squashed only. --speed fits 2,000
+folds, first weights and order only. Features are kept in DIR: with all of them there a run takes minutes. --variants compares
+`gap` and `default` with and without three changed variants of each photo to train on (squashed only). --speed fits 2,000
 generated photos with ten labels instead.
 """
 
