@@ -101,6 +101,7 @@ def assign(
     *,
     alike: float | None = ALIKE_DISTANCE["seeded"],
     are_one: Callable[[int, int], bool] = lambda _one, _other: False,
+    on_photo: Callable[[], None] = lambda: None,
 ) -> list[Subset]:
     """Decides about new photos, one after the other.
 
@@ -116,6 +117,7 @@ def assign(
         alike: distance of features up to which photos are alike (`alike_distance`); None: features are not looked at.
         are_one: whether two photos are one picture (`training.same_picture`), by their numbers: those of `decided`,
             then those of `new`. Asked about pairs that are near each other, and not linked otherwise.
+        on_photo: told when a photo is decided; what it raises ends this.
     """
     before = len(subsets)
     known = _Known(decided, new, alike)
@@ -129,6 +131,7 @@ def assign(
             result[row] = SUBSETS.index(drawn(known.sha256s[row]))
         else:
             result[row] = found.pop() if len(found) == 1 else NEITHER
+        on_photo()
     return [SUBSETS[number] for number in result[before:]]
 
 

@@ -68,8 +68,7 @@ def gather_photos(place: RunPlace, run: ClaimedRun, network: Network, progress: 
         PhototagError: there is too little to train on; or a network or a decoder is missing.
     """
     means = _means(place, network, progress)
-    progress.begin("snapshot", 1)
-    _decide(place, run, network, means)
+    _decide(place, run, network, means, progress)
     photos = _freeze(place, run, network.space, means)
     progress.advance()
     return photos
@@ -116,12 +115,15 @@ def _begin_space(place: RunPlace, network: Network) -> None:
             queue_garbage(session, SPACE, [network.space])
 
 
-def _decide(place: RunPlace, run: ClaimedRun, network: Network, means: Mapping[int, Floats]) -> None:
+def _decide(
+    place: RunPlace, run: ClaimedRun, network: Network, means: Mapping[int, Floats], progress: RunProgress
+) -> None:
     """Puts photos that were labelled since into subsets. The fence keeps a second run from deciding at the same time."""
     with place.database.reading() as session:
         photos = labelled_ever(session, network.space)
     new = [photo for photo in photos if photo.subset is None and photo.photo_id in means]
     decided = [photo for photo in photos if photo.subset is not None]
+    progress.begin("snapshot", len(new) + 1)
     if not new:
         return
     pictures = Pictures(place.blobs, [photo.sha256 for photo in (*decided, *new)])
@@ -131,6 +133,7 @@ def _decide(place: RunPlace, run: ClaimedRun, network: Network, means: Mapping[i
         [photo.subset for photo in decided],
         alike=alike_distance(network.card),
         are_one=pictures.are_one,
+        on_photo=progress.advance,
     )
     with place.database.transaction() as session:
         hold_run(session, run)

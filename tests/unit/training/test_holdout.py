@@ -212,6 +212,24 @@ def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [assign(photos, part(photos, []), []) for photos in rounds] == at_once
 
 
+def test_it_tells_of_each_photo_and_can_be_ended() -> None:
+    """What has been decided is not asked of again; whoever is told may raise."""
+    photos = unlike(50)
+    told: list[int] = []
+
+    def end() -> None:
+        told.append(1)
+        if len(told) == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        assign(part(photos, range(20, 50)), part(photos, range(20)), ["training"] * 20, on_photo=end)
+    assert len(told) == 3
+    told.clear()
+    assign(part(photos, range(20, 22)), part(photos, range(20)), ["training"] * 20, on_photo=end)
+    assert len(told) == 2
+
+
 def test_twenty_thousand_photos_are_compared_in_seconds() -> None:
     """A thousand new ones against them; a minute is for a machine that is busy."""
     chance = np.random.RandomState(0)

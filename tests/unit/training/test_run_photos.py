@@ -18,7 +18,7 @@ from db.training_runs import fail_run
 from db.users import local_admin
 from tests.samples import encoded, scene
 from tests.tinted import TINTS, Tinted, add_photos, empty_tinted, say_tints, tint_of, tinted_photo
-from tests.tinted_runs import claim
+from tests.tinted_runs import claim, last_run
 from training.holdout import drawn
 from training.networks import network_for_training
 from training.run_photos import gather_photos
@@ -120,6 +120,7 @@ def test_a_photo_follows_one_whose_picture_it_is(database: Database, data_dir: P
     for seed, picture in ((held_out, scene(1)), (other, cropped)):
         world.place.blobs.write_preview(sha256(seed), PREVIEW, encoded(picture, "WEBP"))
     say_tints(world, [seed for seed in SEEDS if seed not in (other, between)])
+    decide(world)
     with world.database.transaction() as session:
         session.execute(update(PhotoHash).values(group_id=None))
     say_tints(world, [other])
@@ -127,6 +128,8 @@ def test_a_photo_follows_one_whose_picture_it_is(database: Database, data_dir: P
     decide(world)
 
     assert subsets(world)[other] == decided
+    run = last_run(world)
+    assert (run.stage, run.total) == ("snapshot", 1 + 1)  # one that is new, and the snapshot
 
 
 def trio() -> tuple[int, int, int]:
