@@ -188,6 +188,20 @@ def test_a_key_while_look_alikes_are_on_their_way_counts(library: Pages, open_re
     tab.until(IS_SENT)
 
 
+def test_a_key_right_after_escape_counts(open_review: Callable[..., Tab]) -> None:
+    """The field of the dialog that has just been closed does not swallow it, however soon it comes."""
+    tab = open_review("?queue=never", "Fay")
+    tab.until(f"!!({FRAME})")
+    for _ in range(10):
+        tab.page.keyboard.press("/")
+        tab.until("!!document.querySelector('.pt-option')")
+        tab.page.keyboard.press("Escape")
+        tab.page.keyboard.press("?")
+        tab.until("!!document.querySelector('.pt-keys')", timeout_s=5)
+        tab.page.keyboard.press("Escape")
+        tab.until("!document.querySelector('dialog')")
+
+
 @pytest.mark.timeout(300)
 def test_two_people_review_one_queue_and_never_meet(
     library: Pages, open_review: Callable[..., Tab], size: Size

@@ -7,6 +7,8 @@ let asked = 0;
 /** Shows a dialog until it is closed; resolves then, and it is gone. */
 export function showDialog(dialog) {
   return new Promise((done) => {
+    // A field keeps the keys until the next frame although its dialog is gone: the next key would be lost in it.
+    dialog.addEventListener("cancel", () => document.activeElement?.blur());
     dialog.addEventListener("close", () => { dialog.remove(); done(); });
     document.body.append(dialog);
     dialog.showModal();
