@@ -38,6 +38,7 @@ def experiment(folders: Path, recipe: str, *arguments: object, code: int = 3, **
     return json.loads(result.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_alexnet_is_trained_and_reported(folders: Path) -> None:
     """One command, exit code 3 for the file that is no photo, and a folder that another run does not touch."""

@@ -88,6 +88,7 @@ def test_class_folders_become_labelled_photos_and_labels_are_changed(tmp_path: P
     assert (unknown.returncode, "`phototag labels list`" in unknown.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_an_archive_of_class_folders(tmp_path: Path) -> None:
     """With an outer folder and parts of a data set; a label that is retired is given to nobody."""
     data_dir = tmp_path / "data"

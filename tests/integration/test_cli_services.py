@@ -158,6 +158,7 @@ def test_nothing_runs_on_when_the_only_command_is_killed(tmp_path: Path) -> None
         wait_for_end_of(children)
 
 
+@pytest.mark.slow
 def test_two_commands_for_the_same_folder_submit_it_once(tmp_path: Path) -> None:
     """A second terminal, or a script started twice."""
     data_dir, folder = tmp_path / "data", tmp_path / "photos"

@@ -149,6 +149,7 @@ def test_killed_in_the_middle_it_goes_on_to_each_photo_once_and_finds_what_chang
     assert len(found) == len({path for path, _, _ in found})
 
 
+@pytest.mark.slow
 def test_folders_that_were_watched_are_listed_and_forgotten(tmp_path: Path) -> None:
     """What does not exist, and what is no folder, is one line."""
     folder, data_dir = tmp_path / "Pictures", tmp_path / "data"
