@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from db.feature_schema import VARIANTS
@@ -45,6 +45,11 @@ def version_spaces(session: Session) -> set[str]:
     """The spaces of all versions, but for those whose card leaves the weights' hash to the file."""
     cards: Sequence[dict[str, Any]] = session.scalars(select(ModelVersion.card)).all()
     return {space for card in cards if (space := _space_of(card))}
+
+
+def has_features(session: Session, space: str) -> bool:
+    """Whether features of any photo are kept there."""
+    return session.scalar(select(exists().where(FeatureShard.space == space))) is True
 
 
 def _trained_spaces(session: Session) -> set[str]:

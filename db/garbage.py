@@ -30,6 +30,11 @@ def queue_garbage(session: Session, kind: str, keys: Iterable[str]) -> None:
         session.execute(statement.on_conflict_do_update(index_elements=["kind", "key"], set_=anew), rows)
 
 
+def is_queued(session: Session, kind: str, key: str) -> bool:
+    """Whether it was said that this is to go."""
+    return session.scalar(select(exists().where(Garbage.kind == kind, Garbage.key == key))) is True
+
+
 def queue_bytes_without_photo(session: Session, sha256s: Collection[str]) -> None:
     """Says that bytes are to go which were written for photos that do not exist: they were deleted meanwhile."""
     known = set(session.scalars(select(Photo.sha256).where(Photo.sha256.in_(sha256s))))

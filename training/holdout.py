@@ -68,8 +68,8 @@ ALONE = -1
 # What is looked at besides, picture by picture: photos whose features are up to so many times as far apart, or whose hashes
 # differ in so many bits; the nearest few of each photo.
 LOOKED_TIMES, LOOKED_BITS, MOST_LOOKED = 2.4, 22, 8
-# Photos that are compared at once with all before them: 20,000 photos take 40 MB.
-BLOCK = 512
+# Photos that are compared at once with all before them: with 20,000 photos 10 to 20 MB for each of some arrays.
+BLOCK = 128
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ def assign(
     A photo linked to photos of one subset alone takes it. Linked to several it is used by neither: it would give the
     exam away from one side or the other. What is linked to a photo of neither and to no other is near such a bridge, and
     used by neither as well. Linked to none it is drawn by its SHA-256. So no photo of training is linked to a held-out
-    one, in whatever order they come; and the same photos in the same order are decided the same.
+    one, in whatever order they come, as far as the nearest are looked at; and the same photos in the same order are
+    decided the same.
 
     Args:
         new: in the order in which they were labelled.
@@ -124,9 +125,13 @@ def assign(
     result = np.array([SUBSETS.index(subset) for subset in subsets] + [0] * len(new.sha256s), np.int64)  # type: ignore[arg-type]
     for row, linked, near in known.rows(before):
         found = set(result[:row][linked[:row]].tolist())
-        for other in near:
-            if len(found) < 2 and result[other] not in found and are_one(other, row):
-                found.add(int(result[other]))
+        looked = 0
+        for other in near:  # the nearest first; what is known already needs no look
+            if len(found) > 1 or looked == MOST_LOOKED:
+                break
+            if result[other] not in found:
+                looked += 1
+                found |= {int(result[other])} if are_one(other, row) else set()
         if not found:
             result[row] = SUBSETS.index(drawn(known.sha256s[row]))
         else:
@@ -154,14 +159,14 @@ class _Known:
         self._units = None if alike is None else _joined(decided, new)
 
     def rows(self, start: int) -> Iterator[tuple[int, Flags, Ints]]:
-        """Of each photo from `start` on: its number, which ones it is linked to, and those before it that are near."""
+        """Of each photo from `start` on: its number, which ones it is linked to, and those near it, the nearest first."""
         for first in range(start, len(self.sha256s), BLOCK):
             end = min(first + BLOCK, len(self.sha256s))
             links, far = self._compared(slice(first, end), end)
             for row in range(first, end):
                 linked, how_far = links[row - first], far[row - first, :row]
                 near = np.flatnonzero((how_far <= 1.0) & ~linked[:row])
-                yield row, linked, near[np.argsort(how_far[near], kind="stable")[:MOST_LOOKED]]
+                yield row, linked, near[np.argsort(how_far[near], kind="stable")]
 
     def _compared(self, rows: slice, end: int) -> tuple[Flags, Floats]:
         """Links with all photos up to `end`; and how far each is, 1 for the furthest that is near."""

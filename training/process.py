@@ -96,7 +96,7 @@ def require_packages() -> None:
     Raises:
         SettingsError: one is missing.
     """
-    missing = [name for name in ("sklearn", "cleanlab") if find_spec(name) is None]
+    missing = [name for name in ("sklearn", "cleanlab", "cv2") if find_spec(name) is None]
     if missing:
         msg = f"Not installed, so nothing can be trained here: {', '.join(missing)}. pip install 'phototag[training]'"
         raise SettingsError(msg)

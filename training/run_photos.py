@@ -9,8 +9,8 @@ import numpy.typing as npt
 from sqlalchemy import Row
 
 from db.errors import PhototagError
-from db.feature_spaces import version_spaces
-from db.garbage import SPACE, queue_garbage
+from db.feature_spaces import has_features, version_spaces
+from db.garbage import SPACE, is_queued, queue_garbage
 from db.labels import label_paths
 from db.snapshots import USED, SnapshotEntry, freeze_snapshot, labelled_now, snapshot_photos
 from db.subsets import labelled_ever, record_subsets
@@ -109,9 +109,13 @@ def _means(place: RunPlace, network: Network, progress: RunProgress) -> dict[int
 
 
 def _begin_space(place: RunPlace, network: Network) -> None:
-    """Features of weights from a file are let go of if no version comes to have them: this run may end before."""
+    """Features of weights from a file are let go of if no version comes to have them: this run may end before.
+
+    But not if there are features already that no run began: they may be the library's, whose version does not name them.
+    """
     with place.database.transaction() as session:
-        if network.card.weights == "file" and network.space not in version_spaces(session):
+        is_new = not has_features(session, network.space) or is_queued(session, SPACE, network.space)
+        if network.card.weights == "file" and network.space not in version_spaces(session) and is_new:
             queue_garbage(session, SPACE, [network.space])
 
 
@@ -121,11 +125,32 @@ def _decide(
     """Puts photos that were labelled since into subsets. The fence keeps a second run from deciding at the same time."""
     with place.database.reading() as session:
         photos = labelled_ever(session, network.space)
+    while True:
+        subsets = _subsets(place, photos, network, means, progress)
+        with place.database.transaction() as session:
+            hold_run(session, run)
+            then, photos = photos, labelled_ever(session, network.space)
+            if _decided(photos) == _decided(then):  # an import of reviews may have brought some: they come first
+                return record_subsets(session, subsets)
+
+
+def _decided(photos: Sequence[PhotoRow]) -> dict[int, str]:
+    return {photo.photo_id: photo.subset for photo in photos if photo.subset is not None}
+
+
+def _subsets(
+    place: RunPlace,
+    photos: Sequence[PhotoRow],
+    network: Network,
+    means: Mapping[int, Floats],
+    progress: RunProgress,
+) -> dict[int, str]:
+    """Of each photo that is not decided yet, by its id."""
     new = [photo for photo in photos if photo.subset is None and photo.photo_id in means]
     decided = [photo for photo in photos if photo.subset is not None]
     progress.begin("snapshot", len(new) + 1)
     if not new:
-        return
+        return {}
     pictures = Pictures(place.blobs, [photo.sha256 for photo in (*decided, *new)])
     subsets = assign(
         _fingerprints(new, means, network),
@@ -135,9 +160,7 @@ def _decide(
         are_one=pictures.are_one,
         on_photo=progress.advance,
     )
-    with place.database.transaction() as session:
-        hold_run(session, run)
-        record_subsets(session, {photo.photo_id: subset for photo, subset in zip(new, subsets, strict=True)})
+    return {photo.photo_id: subset for photo, subset in zip(new, subsets, strict=True)}
 
 
 def _fingerprints(photos: Sequence[PhotoRow], means: Mapping[int, Floats], network: Network) -> Fingerprints:

@@ -5,6 +5,7 @@ doi:10.1109/TPAMI.2008.113), at 32 x 32 px, so that neither files nor sharpness 
 """
 
 import io
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -15,6 +16,8 @@ from PIL import Image
 
 from db.blobs import Blobs
 from db.errors import BlobMissingError
+
+log = logging.getLogger(__name__)
 
 Grey = npt.NDArray[np.float32]
 
@@ -39,7 +42,7 @@ class Pictures:
         self._small = lru_cache(KEPT)(self._read)
 
     def are_one(self, row: int, other: int) -> bool:
-        """Whether photos `row` and `other` of `sha256s` are one picture; not if a preview of theirs is gone."""
+        """Whether photos `row` and `other` of `sha256s` are one picture; not if a preview of theirs is gone or damaged."""
         one, two = self._small(row), self._small(other)
         return one is not None and two is not None and are_one_picture(one, two)
 
@@ -47,6 +50,11 @@ class Pictures:
         try:
             return small_picture(self._blobs.read_preview(self._sha256s[row], PREVIEW))
         except BlobMissingError:
+            return None
+        except (OSError, ValueError) as error:  # previews are not synced: a power cut may leave half of one
+            log.warning(
+                "The preview of photo %s cannot be read (%s); it is compared without.", self._sha256s[row], error
+            )
             return None
 
 

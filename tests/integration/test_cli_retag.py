@@ -18,7 +18,6 @@ PHOTOS = 6
 SHOWN = "SELECT id || ' ' || shown_label_id || ' ' || shown_score || ' ' || shown_model_version_id || ' ' || margin FROM photos"
 
 
-@pytest.mark.slow
 def test_a_library_is_re_tagged_looked_at_applied_and_rolled_back(tmp_path: Path) -> None:
     """Nothing is shown before it is applied, and a roll back leaves no trace."""
     data = tmp_path / "data"

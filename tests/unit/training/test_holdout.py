@@ -175,6 +175,28 @@ def test_a_photo_between_both_is_used_by_neither() -> None:
     assert assign(beside, three, ["training", "holdout", "neither"]) == ["neither"]
 
 
+@pytest.mark.parametrize(
+    ("other_side", "decided"), [("holdout", "neither"), ("neither", "neither"), (None, "training")]
+)
+def test_pictures_are_looked_at_until_both_sides_are_known(other_side: str | None, decided: str) -> None:
+    """Twenty photos of training come nearer than the one of the other side; one look at them is enough."""
+    asked: list[int] = []
+
+    def are_one(row: int, other: int) -> bool:
+        asked.append(row)
+        assert other == 21
+        return row != 20 or other_side is not None
+
+    near = [FULL ^ 0xFFF] * 20 + [FULL ^ 0xFFFF]  # 12 bits, and 16
+    photos = Fingerprints([sha(number) for number in range(21)], near, None)
+    new = Fingerprints([sha(21)], [FULL], None)
+
+    found = assign(new, photos, ["training"] * 20 + [other_side or "holdout"], are_one=are_one)
+
+    assert found == [decided]
+    assert asked == [0, 20]
+
+
 def test_plain_pictures_and_missing_fingerprints_link_nothing() -> None:
     """Hashes of one colour are all alike, and photos without features are like nobody."""
     plain = Fingerprints([sha(n) for n in range(200)], [n % 3 for n in range(200)], np.full((200, CHANNELS), np.nan))

@@ -151,13 +151,16 @@ def test_different_pictures_are_not_one() -> None:
     assert all(are_one_picture(one, one) for one in pictures)
 
 
-def test_photos_whose_preview_is_gone_are_not_looked_at(blobs: Blobs) -> None:
-    """They are told apart by hash and features alone, as before there were previews."""
+def test_photos_whose_preview_is_gone_or_damaged_are_not_looked_at(blobs: Blobs) -> None:
+    """They are told apart by hash and features alone."""
     data = saved(scene(1))
     names = [hashlib.sha256(bytes([number])).hexdigest() for number in range(2)]
     blobs.write_preview(names[0], PREVIEW, decode(data, Limits(), previews=(PREVIEW,)).previews[PREVIEW])
 
     assert not Pictures(blobs, names).are_one(0, 1)
+    for damaged in (b"", b"no picture", encoded(scene(1), "WEBP")[:200]):
+        blobs.write_preview(names[1], PREVIEW, damaged)
+        assert not Pictures(blobs, names).are_one(0, 1)
     blobs.write_preview(names[1], PREVIEW, decode(data, Limits(), previews=(PREVIEW,)).previews[PREVIEW])
     assert Pictures(blobs, names).are_one(0, 1)
 

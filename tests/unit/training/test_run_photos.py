@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +13,8 @@ from db.near_duplicates import record_hashes
 from db.reviews import undo
 from db.schema import PhotoHash, ReviewAction
 from db.session import Database
-from db.subsets import subsets_of
-from db.training_runs import fail_run
+from db.subsets import record_subsets, subsets_of
+from db.training_runs import ClaimedRun, fail_run
 from db.users import local_admin
 from tests.samples import encoded, scene
 from tests.tinted import TINTS, Tinted, add_photos, empty_tinted, say_tints, tint_of, tinted_photo
@@ -132,6 +132,20 @@ def test_a_photo_follows_one_whose_picture_it_is(database: Database, data_dir: P
     assert (run.stage, run.total) == ("snapshot", 1 + 1)  # one that is new, and the snapshot
 
 
+def test_what_an_import_brings_meanwhile_comes_first(database: Database, data_dir: Path) -> None:
+    """Reviews are imported while a run decides: the copy of a photo follows what the import says of it."""
+    world = empty_tinted(database, data_dir)
+    send(world, SEEDS)
+    plant(world, HASH, HASH ^ 0x3F, HASH ^ 0xFF)
+    held_out, _, other = trio()
+    say_tints(world, SEEDS)
+
+    decide(world, lambda: record(world, other, "training"))
+
+    assert drawn(sha256(held_out)) == "holdout"
+    assert subsets(world)[held_out] == "training"
+
+
 def trio() -> tuple[int, int, int]:
     """One that is drawn to be held out, and two that are drawn to be trained on."""
     held_out = next(seed for seed in SEEDS if drawn(sha256(seed)) == "holdout")
@@ -156,12 +170,35 @@ def send(world: Tinted, seeds: Sequence[int]) -> None:
     add_photos(world, {seed: tinted_photo(seed, TINTS[tint_of(seed)]) for seed in seeds})
 
 
-def decide(world: Tinted) -> None:
+class Interrupted(RunProgress):
+    """Lets something happen when the first photo has been decided."""
+
+    def __init__(self, world: Tinted, run: ClaimedRun, meanwhile: Callable[[], None]) -> None:
+        super().__init__(world.database, run)
+        self._meanwhile, self._is_deciding = [meanwhile], False
+
+    def begin(self, stage: str, total: int) -> None:
+        self._is_deciding = stage == "snapshot"
+        super().begin(stage, total)
+
+    def advance(self, steps: int = 1) -> None:
+        if self._is_deciding and self._meanwhile:
+            self._meanwhile.pop()()
+        super().advance(steps)
+
+
+def record(world: Tinted, seed: int, subset: str) -> None:
+    """What an import of reviews writes."""
+    with world.database.transaction() as session:
+        record_subsets(session, {world.photo_ids[seed]: subset})
+
+
+def decide(world: Tinted, meanwhile: Callable[[], None] = lambda: None) -> None:
     """A run that ends after its snapshot."""
     run = claim(world)
     card = read_card(PACKAGE_DIR / "tiny")
     network = network_for_training(world.place.settings, world.place.data_dir, card)
-    gather_photos(world.place, run, network, RunProgress(world.database, run))
+    gather_photos(world.place, run, network, Interrupted(world, run, meanwhile))
     with world.database.transaction() as session:
         fail_run(session, run, "enough is known")
 

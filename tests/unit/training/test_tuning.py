@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from db.errors import PhototagError
 from db.schema import FeatureShard
@@ -56,3 +56,20 @@ def test_features_of_weights_from_a_file_go_where_no_version_comes_to_read_them(
         assert set(session.scalars(select(FeatureShard.space))) == {from_file.space}
         cancel_run(session, None, run.id)
     assert forget_spare_spaces(world.database, world.blobs, older_than_s=-1) == 1
+
+
+def test_features_that_the_library_has_in_that_space_stay(sqlite_database: Database, data_dir: Path) -> None:
+    """A version whose card does not name its weights may have tagged with the same ones."""
+    world = make_tinted(sqlite_database, data_dir, 12)
+    tiny = network_for_training(world.place.settings, data_dir, read_card(PACKAGE_DIR / "tiny"))
+    from_file = replace(tiny, card=tiny.card.model_copy(update={"weights": "file"}), space="e" * 64)
+    values = np.ones((1, *tiny.feature_shape), np.float16)
+    keep_shard(world.database, world.blobs, from_file.space, Shard([world.photo_ids[0]], [values]))
+    run = claim(world)
+
+    gather_photos(world.place, run, from_file, RunProgress(world.database, run))
+
+    with world.database.transaction() as session:
+        assert session.scalar(select(func.count()).select_from(FeatureShard)) == 2, "the run has computed the others"
+        cancel_run(session, None, run.id)
+    assert forget_spare_spaces(world.database, world.blobs, older_than_s=-1) == 0
