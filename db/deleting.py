@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from db.batches import cancel_batch, lock_items
+from db.batches import cancel_batch
 from db.closing import end_bereft_batches
 from db.garbage import ARCHIVE, BATCH, PHOTO, SHARD, queue_garbage
 from db.near_duplicates import lock_groups
@@ -62,8 +62,8 @@ def delete_photos(session: Session, user: User, photo_ids: Collection[int]) -> D
     theirs = [Item.photo_id.in_(photo_ids)]
     if user.role != "admin":
         theirs.append(Item.batch_id.in_(select(Batch.id).where(Batch.owner_id == user.id)))
-    lock_items(session, *theirs)
-    going = delete(Item).where(*theirs).returning(Item.photo_id, Item.batch_id)
+    item_ids = _lock_items(session, *theirs)
+    going = delete(Item).where(Item.id.in_(item_ids)).returning(Item.photo_id, Item.batch_id)
     gone = session.execute(going, execution_options=IN_DATABASE_ONLY).all()
     left = {row.photo_id for row in gone}
     photos = delete_photos_without_items(session, left)
@@ -91,8 +91,7 @@ def delete_some(session: Session, batch_id: str, limit: int = GROUP_ITEMS) -> De
     if not item_ids:
         _delete_batch_row(session, batch_id)
         return None
-    lock_items(session, Item.id.in_(item_ids))
-    going = delete(Item).where(Item.id.in_(item_ids)).returning(Item.photo_id)
+    going = delete(Item).where(Item.id.in_(_lock_items(session, Item.id.in_(item_ids)))).returning(Item.photo_id)
     gone = session.scalars(going, execution_options=IN_DATABASE_ONLY).all()
     left = {photo_id for photo_id in gone if photo_id is not None}
     photos = delete_photos_without_items(session, left)
@@ -130,6 +129,14 @@ def delete_photos_without_items(session: Session, photo_ids: Collection[int]) ->
     queue_garbage(session, PHOTO, sha256s)
     queue_garbage(session, SHARD, session.scalars(shards))
     return count_changed(session, delete(Photo).where(Photo.id.in_(going)))
+
+
+def _lock_items(session: Session, *conditions: ColumnElement[bool]) -> Sequence[int]:
+    """Locks items in the order of their ids, for deletion; these and no others are deleted.
+
+    One that is accepted meanwhile stays: somebody may hold it who waits for one of these.
+    """
+    return session.scalars(select(Item.id).where(*conditions).order_by(Item.id).with_for_update()).all()
 
 
 def _held_without_items(session: Session, photo_ids: Collection[int]) -> Sequence[int]:
