@@ -63,12 +63,16 @@ def test_a_retag_reads_features_and_what_it_says_is_shown_when_it_is_applied(ben
 def test_photos_whose_features_are_gone_are_decoded_once_more(bench: Bench, tmp_path: Path) -> None:
     """From where they lie; those whose file is gone as well fail with the reason, and stay tagged."""
     second, ids = _second_version(bench, tmp_path)
-    with bench.database.transaction() as session:
-        session.execute(delete(PhotoFeatures).where(PhotoFeatures.photo_id == ids[0]))
-        keys = session.scalars(select(FeatureShard.key)).all()
-    for key in keys[1:]:
-        (bench.data_settings.data_dir / key).unlink()
     lost = max((tmp_path / "photos").rglob("*.jpg"))
+    with bench.database.transaction() as session:
+        of_lost = select(PhotoFeatures.shard_id).join(Item, Item.photo_id == PhotoFeatures.photo_id)
+        its_shard = FeatureShard.id.in_(of_lost.where(Item.source_path == str(lost)))
+        kept = session.scalars(select(FeatureShard.key).where(~its_shard)).first()
+        keys = session.scalars(select(FeatureShard.key)).all()
+        session.execute(delete(PhotoFeatures).where(PhotoFeatures.photo_id == ids[0]))
+    assert kept
+    for key in set(keys) - {kept}:
+        (bench.data_settings.data_dir / key).unlink()
     lost.unlink()
     batch_id = _start(bench)
 
