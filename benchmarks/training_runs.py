@@ -9,23 +9,23 @@ starter version is active. Prints a JSON line for each run: seconds from its sta
 The first run of a library computes the features of the canary photos, so it loads the network: here the one that is named
 `first`, by the first recipe.
 
-2,000 photos on 2 cores with other programs at work on them (load 7 to 10), one run each; seconds:
+2,000 photos on 2 cores with nothing else at work on them, one run each; seconds:
 
                                  in all    of the processor    begins    head    exam
-    SQLite        default, first   42.4                13.0      12.7     2.2    25.7
-                  default          14.3                 5.1       9.0     2.1     2.6
-                  gap              10.9                 5.6       3.5     3.4     3.7
-                  flatten          33.4                11.7      10.5    19.9     2.2
-                  gap-adam         29.8                15.1       6.2    18.1     5.1
-    PostgreSQL    default, first   17.1                10.1       3.8     0.8    11.6
-                  default           5.9                 4.6       3.2     0.9     1.4
-                  gap               8.1                 5.4       2.4     3.0     2.3
-                  flatten          18.4                11.3       3.8    12.3     1.9
-                  gap-adam         15.9                12.8       3.3     9.1     3.2
+    SQLite        default, first    9.0                10.3       1.9     0.4     6.3
+                  default           3.4                 3.9       1.8     0.5     0.9
+                  gap               3.8                 4.8       1.9     0.7     1.0
+                  flatten           7.7                10.5       1.9     4.5     1.0
+                  gap-adam         11.9                13.9       1.9     7.7     2.1
+    PostgreSQL    default, first    9.7                10.7       2.1     0.4     6.5
+                  default           4.1                 4.5       2.1     0.5     1.1
+                  gap               4.4                 5.5       2.1     0.9     1.1
+                  flatten           8.3                11.0       2.2     4.8     1.0
+                  gap-adam         13.4                15.2       2.1     8.6     2.4
 
-Seconds in all depend on what the others did meanwhile; what PostgreSQL's server used is not counted. Before logistic
-regression scaled its weights and had one row a label, `flatten` took 33.1 s of the processor and `gap` 11.8 (36.2 and 14.1 s
-in all, at a load of 1 to 2). `begins` is imports, scikit-learn's and the database's first.
+At a load of 7 to 10 the same runs lasted two to four times as long, `flatten` 33 s. What PostgreSQL's server used of the
+processor is not counted. `begins` is imports, scikit-learn's and the database's first. These photos have no previews: where
+they have, deciding which are held out takes some 10 ms for each that is new, once.
 """
 
 import argparse
