@@ -28,7 +28,6 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -40,6 +39,7 @@ import numpy as np
 from sqlalchemy import func, select, update
 
 from benchmarks.databases import measure_both, vacuum
+from benchmarks.processor import processor_s
 from db.activations import activate_version, roll_back
 from db.batches import NewItem, add_items, create_batch, seal_batch
 from db.blobs import open_blobs
@@ -169,12 +169,6 @@ def start_worker(database: Database, data_dir: Path) -> "subprocess.Popen[bytes]
     environment = {**os.environ, "PHOTOTAG_DATABASE_URL": database.url}
     command = [sys.executable, "-m", "worker", "--queues", "tagging", "--data-dir", str(data_dir)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def processor_s() -> float:
-    """What processes that have ended used: here the worker, with its start."""
-    found = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return found.ru_utime + found.ru_stime
 
 
 def wait_for_worker(database: Database) -> None:

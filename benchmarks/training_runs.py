@@ -32,7 +32,6 @@ import argparse
 import hashlib
 import json
 import os
-import resource
 import subprocess
 import tempfile
 import time
@@ -43,6 +42,7 @@ import numpy as np
 from sqlalchemy import select
 
 from benchmarks.databases import measure_both, vacuum
+from benchmarks.processor import processor_s
 from db.batches import NewItem, add_items, create_batch, seal_batch
 from db.blobs import open_blobs
 from db.features import record_shard, store_shard
@@ -101,12 +101,6 @@ def measure(name: str, database: Database, photos: int, recipes: list[str]) -> N
                 "stages": {stage: round(value, 1) for stage, value in seconds.items()},
             }  # fmt: skip
             print(json.dumps(found), flush=True)
-
-
-def processor_s() -> float:
-    """What processes that have ended used."""
-    found = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return found.ru_utime + found.ru_stime
 
 
 def fill(database: Database, data: DataSettings, photos: int) -> None:

@@ -113,9 +113,11 @@ def _begin_space(place: RunPlace, network: Network) -> None:
 
     But not if there are features already that no run began: they may be the library's, whose version does not name them.
     """
+    if network.card.weights != "file":
+        return
     with place.database.transaction() as session:
-        is_new = not has_features(session, network.space) or is_queued(session, SPACE, network.space)
-        if network.card.weights == "file" and network.space not in version_spaces(session) and is_new:
+        is_a_runs = is_queued(session, SPACE, network.space) or not has_features(session, network.space)
+        if is_a_runs and network.space not in version_spaces(session):
             queue_garbage(session, SPACE, [network.space])
 
 
@@ -125,13 +127,13 @@ def _decide(
     """Puts photos that were labelled since into subsets. The fence keeps a second run from deciding at the same time."""
     with place.database.reading() as session:
         photos = labelled_ever(session, network.space)
-    while True:
-        subsets = _subsets(place, photos, network, means, progress)
+    while subsets := _subsets(place, photos, network, means, progress):
         with place.database.transaction() as session:
             hold_run(session, run)
             then, photos = photos, labelled_ever(session, network.space)
             if _decided(photos) == _decided(then):  # an import of reviews may have brought some: they come first
-                return record_subsets(session, subsets)
+                record_subsets(session, subsets)
+                return
 
 
 def _decided(photos: Sequence[PhotoRow]) -> dict[int, str]:

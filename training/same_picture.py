@@ -26,6 +26,7 @@ SIDE = 32
 # Correlation of what lies over each other, from which on they are one picture; and that of the first steps on the way there.
 LEAST_CORRELATION, LEAST_BEGINNING = 0.9, 0.7
 FIRST_STEPS, STEPS, SMALLEST_STEP = 5, 25, 1e-4
+WINDOW = cv2.createHanningWindow((SIDE, SIDE), cv2.CV_32F)  # phases are compared without the edges
 WHOLE = np.full((SIDE, SIDE), 255, np.uint8)  # what is compared: all of it
 BLUR = 5  # px: what is finer than the grid may not decide
 # Two crops of 10 % lie up to 20 % apart, and so do their sizes; a hand turns by a few degrees.
@@ -76,8 +77,7 @@ def are_one_picture(one: Grey, other: Grey) -> bool:
 
 def _moved(below: Grey, above: Grey) -> tuple[float, float]:
     """How far one lies from the other, in px across and down, by their phases."""
-    window = cv2.createHanningWindow((SIDE, SIDE), cv2.CV_32F)
-    moved, _ = cv2.phaseCorrelate(below.copy(), above.copy(), window)  # copies: it multiplies them by the window
+    moved, _ = cv2.phaseCorrelate(below.copy(), above.copy(), WINDOW)  # copies: it multiplies them by the window
     return moved[0], moved[1]
 
 
